@@ -1,0 +1,77 @@
+/**
+ * What can go wrong, once: every failure Lightbox reports has a row in FAULTS with its meaning, its HTTP status
+ * and its DIMSE status. docs/errors.md is generated from this table.
+ *
+ * Source: DIMSE statuses PS3.7 Annex C, PS3.4 Annex B.2.3 and C.4; HTTP statuses PS3.18 §8.5.
+ * Layer:  core/base.
+ */
+
+export interface FaultRow {
+  /** What happened and what to do, for a person. Never holds a value from a patient's data. */
+  readonly meaning: string;
+  readonly http: number;
+  readonly dimse: number;
+}
+
+const row = (http: number, dimse: number, meaning: string): FaultRow => ({ http, dimse, meaning });
+
+/** Add a row beside its neighbours; codes are AREA_WHAT. 0xC000 cannot understand, 0xA900 does not match, 0xA700 out of resources. */
+export const FAULTS = {
+  // --- anything
+  INTERNAL: row(500, 0x0110, 'An internal error occurred. The log has the details under the request id.'),
+  BAD_REQUEST: row(400, 0x0115, 'The request is not of the documented form.'),
+  NOT_FOUND: row(404, 0x0112, 'There is no such object, or you may not see it.'),
+  NOT_SIGNED_IN: row(401, 0x0124, 'Sign in, or send a valid API key.'),
+  FORBIDDEN: row(403, 0x0124, 'Your role does not allow this.'),
+  TOO_LARGE: row(413, 0xa700, 'The request is larger than the limit.'),
+  NOT_ACCEPTABLE: row(406, 0xa900, 'None of the media types or transfer syntaxes asked for can be produced.'),
+  UNSUPPORTED_MEDIA: row(415, 0xa900, 'The media type of the body is not supported.'),
+  BUSY: row(503, 0xa700, 'The server is at its limit. Try again shortly.'),
+  // --- reading DICOM (core/dicom)
+  DICOM_NOT_PART10: row(400, 0xc000, 'The file does not begin with a DICOM preamble or a readable data set.'),
+  DICOM_TRUNCATED: row(400, 0xc000, 'The data ends in the middle of an element.'),
+  DICOM_LENGTH: row(400, 0xc000, 'An element declares a length that is not possible here.'),
+  DICOM_VR: row(400, 0xc000, 'An element has a value representation that cannot be read.'),
+  DICOM_DEPTH: row(400, 0xc000, 'Sequences are nested deeper than the limit.'),
+  DICOM_TOO_MANY: row(400, 0xc000, 'There are more elements or items than the limit.'),
+  DICOM_HEADER_SIZE: row(400, 0xc000, 'The header is larger than the limit.'),
+  DICOM_STRUCTURE: row(400, 0xc000, 'The data set is not well formed.'),
+  DICOM_TRANSFER_SYNTAX: row(400, 0xc000, 'The transfer syntax is unknown.'),
+  DICOM_INFLATE: row(400, 0xc000, 'The deflated data set cannot be inflated within the limits.'),
+  DICOM_UID: row(400, 0xc000, 'A required UID is missing or is not a valid UID.'),
+  DICOM_JSON: row(400, 0xc000, 'The DICOM JSON or XML model is not well formed.'),
+} satisfies Record<string, FaultRow>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** Facts for the log and the caller: counts, offsets, tags, codes. Never a name, birth date or other patient value. */
+export type FaultFacts = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** The one error class. `code` picks the row; `facts` say where. */
+export class Fault extends Error {
+  readonly code: FaultCode;
+  readonly facts: FaultFacts;
+
+  constructor(code: FaultCode, facts: FaultFacts = {}, options?: { cause?: unknown }) {
+    super(code + describe(facts), options);
+    this.name = 'Fault';
+    this.code = code;
+    this.facts = facts;
+  }
+
+  get row(): FaultRow {
+    return FAULTS[this.code];
+  }
+}
+
+function describe(facts: FaultFacts): string {
+  const parts = Object.entries(facts)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${String(value)}`);
+  return parts.length ? ` (${parts.join(', ')})` : '';
+}
+
+/** Any thrown value as a Fault: Faults stay, everything else becomes INTERNAL with the original as its cause. */
+export function asFault(error: unknown): Fault {
+  return error instanceof Fault ? error : new Fault('INTERNAL', {}, { cause: error });
+}

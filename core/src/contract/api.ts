@@ -1,0 +1,279 @@
+/**
+ * Our own HTTP API under /api: one definition, validated by the server and typed in the web.
+ *
+ * DICOM services live under /dicom-web (PS3.18); this is everything else.
+ * Layer:  core/contract.
+ */
+import { z } from 'zod';
+
+export const Role = z.enum(['administrator', 'radiologist', 'technologist', 'referrer']);
+export const Right = z.enum([
+  'study.search',
+  'study.view',
+  'study.store',
+  'study.export',
+  'device.read',
+  'device.manage',
+  'user.manage',
+  'audit.read',
+  'quarantine.read',
+  'settings.manage',
+  'apikey.manage',
+]);
+
+/** Every error body. `code` is a row of docs/errors.md; `requestId` finds the log line. */
+export const Problem = z.object({
+  code: z.string(),
+  message: z.string(),
+  requestId: z.string(),
+  facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+});
+
+// --- session: GET /api/session (public), POST /api/setup (public, one time), better-auth under /api/auth/*
+export const SessionUser = z.object({
+  id: z.string(),
+  name: z.string(),
+  email: z.string(),
+  roles: z.array(Role),
+  rights: z.array(Right),
+  twoFactor: z.boolean(),
+});
+export const Session = z.object({
+  /** True until the first administrator exists: the page shows the setup form when it has the one-time token. */
+  setupRequired: z.boolean(),
+  user: SessionUser.nullable(),
+  /** Seconds without activity after which the session locks; the web blanks images then. */
+  idleLockSeconds: z.number().int(),
+  locked: z.boolean(),
+  version: z.string(),
+});
+export const SetupRequest = z.object({
+  token: z.string().min(1),
+  name: z.string().min(1).max(200),
+  email: z.email(),
+  password: z.string().min(12).max(200),
+});
+/** POST /api/session/unlock */
+export const UnlockRequest = z.object({ password: z.string().min(1).max(200) });
+
+// --- study list: GET /api/studies
+export const StudySort = z.enum(['date', 'patientName', 'patientId', 'birthDate', 'description', 'accession', 'modality', 'received']);
+export const StudyListQuery = z.object({
+  /** Matches name or patient id or accession, any script, prefix of each word. */
+  search: z.string().max(200).optional(),
+  patientName: z.string().max(200).optional(),
+  patientId: z.string().max(64).optional(),
+  accession: z.string().max(64).optional(),
+  description: z.string().max(200).optional(),
+  /** Comma separated, e.g. "CT,MR". */
+  modality: z.string().max(200).optional(),
+  /** DICOM dates YYYYMMDD, inclusive. */
+  dateFrom: z.string().regex(/^\d{8}$/).optional(),
+  dateTo: z.string().regex(/^\d{8}$/).optional(),
+  sort: StudySort.default('date'),
+  descending: z.stringbool().default(true),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  /** Opaque; from the previous page's `next`. */
+  cursor: z.string().max(500).optional(),
+});
+export const PersonNameGroups = z.object({ alphabetic: z.string(), ideographic: z.string().optional(), phonetic: z.string().optional() });
+export const StudyRow = z.object({
+  studyUid: z.string(),
+  patientName: PersonNameGroups,
+  patientId: z.string(),
+  issuer: z.string().optional(),
+  birthDate: z.string(),
+  sex: z.string(),
+  date: z.string(),
+  time: z.string(),
+  description: z.string(),
+  accession: z.string(),
+  referrer: z.string(),
+  modalities: z.array(z.string()),
+  seriesCount: z.number().int(),
+  instanceCount: z.number().int(),
+  receivedAt: z.iso.datetime(),
+  /** True until no object came for the quiet time: images are still arriving. */
+  arriving: z.boolean(),
+});
+export const StudyPage = z.object({
+  items: z.array(StudyRow),
+  next: z.string().nullable(),
+  /** Exact up to 10,000, then an estimate. */
+  total: z.number().int(),
+  totalIsEstimate: z.boolean(),
+});
+
+// --- one study: GET /api/studies/:studyUid
+export const SeriesRow = z.object({
+  seriesUid: z.string(),
+  number: z.number().nullable(),
+  modality: z.string(),
+  description: z.string(),
+  bodyPart: z.string(),
+  laterality: z.string(),
+  instanceCount: z.number().int(),
+  frameCount: z.number().int(),
+  /** What the viewer should do with it. */
+  kind: z.enum(['image', 'pdf', 'sr', 'waveform', 'video', 'presentation', 'other']),
+  sopClassUids: z.array(z.string()),
+  /** Middle instance: the thumbnail shown for the series. */
+  thumbnailSopUid: z.string(),
+});
+export const StudyDetail = StudyRow.extend({ series: z.array(SeriesRow) });
+
+/** GET /api/events, server-sent events: each `data:` line is one of these. */
+export const LiveEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('study.changed'), studyUid: z.string(), instances: z.number().int() }),
+  z.object({ type: z.literal('study.stable'), studyUid: z.string() }),
+  z.object({ type: z.literal('device.refused'), callingAe: z.string() }),
+]);
+
+// --- upload: POST /api/upload?name=... one raw body per file (application/dicom or application/zip)
+export const UploadResult = z.object({
+  /** Name within the ZIP, or the query's name. */
+  name: z.string(),
+  status: z.enum(['stored', 'duplicate', 'conflict', 'quarantined', 'refused', 'skipped']),
+  studyUid: z.string().optional(),
+  sopInstanceUid: z.string().optional(),
+  code: z.string().optional(),
+  message: z.string().optional(),
+});
+/** Answer: application/x-ndjson, one UploadResult per line as each file finishes. */
+
+// --- documents: GET /api/studies/:studyUid/series/:seriesUid/instances/:sopUid/document
+export const Document = z.discriminatedUnion('kind', [
+  /** Encapsulated PDF: bytes at `url`. */
+  z.object({ kind: z.literal('pdf'), title: z.string(), url: z.string() }),
+  z.object({ kind: z.literal('video'), title: z.string(), url: z.string(), mediaType: z.string() }),
+  z.object({ kind: z.literal('sr'), title: z.string(), completion: z.string(), verified: z.boolean(), date: z.string(), nodes: z.array(z.lazy(() => SrNode)), truncated: z.boolean() }),
+  z.object({
+    kind: z.literal('waveform'),
+    title: z.string(),
+    groups: z.array(
+      z.object({
+        label: z.string(),
+        samplingFrequency: z.number(),
+        sampleCount: z.number().int(),
+        channels: z.array(z.object({ label: z.string(), unit: z.string(), /** Base64 of Float32 little endian samples in `unit`. */ samples: z.string() })),
+      }),
+    ),
+    annotations: z.array(z.string()),
+  }),
+  z.object({ kind: z.literal('none'), title: z.string(), reason: z.string() }),
+]);
+/** One content item of an SR document, already readable text (PS3.3 §C.17.3). */
+export type SrNode = {
+  relationship: string;
+  type: string;
+  name: string;
+  value: string;
+  reference?: { sopClassUid: string; sopUid: string } | undefined;
+  children: SrNode[];
+};
+export const SrNode: z.ZodType<SrNode> = z.object({
+  relationship: z.string(),
+  type: z.string(),
+  name: z.string(),
+  value: z.string(),
+  reference: z.object({ sopClassUid: z.string(), sopUid: z.string() }).optional(),
+  children: z.array(z.lazy(() => SrNode)),
+});
+
+// --- devices: GET/POST /api/devices, PUT/DELETE /api/devices/:id, GET /api/devices/refused, POST /api/devices/:id/echo
+export const DeviceVerb = z.enum(['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit']);
+/** PS3.5 §6.2 AE: 1-16 characters of the default repertoire without backslash and control characters. */
+export const AeTitle = z.string().regex(/^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$/);
+export const DeviceInput = z.object({
+  aeTitle: AeTitle,
+  description: z.string().max(200).default(''),
+  host: z.string().max(253).nullable().default(null),
+  port: z.number().int().min(1).max(65535).nullable().default(null),
+  checkAddress: z.boolean().default(false),
+  verbs: z.array(DeviceVerb).default(['echo', 'store']),
+});
+export const Device = DeviceInput.extend({ id: z.string() });
+export const RefusedDevice = z.object({
+  callingAe: z.string(),
+  calledAe: z.string(),
+  remoteAddress: z.string(),
+  reason: z.string(),
+  count: z.number().int(),
+  lastAt: z.iso.datetime(),
+});
+export const EchoResult = z.object({
+  ok: z.boolean(),
+  milliseconds: z.number(),
+  /** Plain language: "answered", "connection refused: is the program running on that port?", ... */
+  diagnosis: z.string(),
+});
+
+// --- people: GET/POST /api/users, PUT /api/users/:id; POST returns a one-time invitation link
+export const UserRow = z.object({
+  id: z.string(),
+  name: z.string(),
+  email: z.string(),
+  roles: z.array(Role),
+  active: z.boolean(),
+  twoFactor: z.boolean(),
+  lastSeenAt: z.iso.datetime().nullable(),
+});
+export const UserInput = z.object({ name: z.string().min(1).max(200), email: z.email(), roles: z.array(Role).min(1) });
+export const UserUpdate = z.object({ name: z.string().min(1).max(200).optional(), roles: z.array(Role).min(1).optional(), active: z.boolean().optional() });
+/** The link is shown once; opening it lets the person choose a password (POST /api/invitations/accept). */
+export const Invitation = z.object({ user: UserRow, link: z.string() });
+export const AcceptInvitation = z.object({ token: z.string().min(1), password: z.string().min(12).max(200) });
+
+// --- API keys: GET/POST /api/keys, DELETE /api/keys/:id
+export const ApiKeyInput = z.object({ name: z.string().min(1).max(100), rights: z.array(Right).min(1), expiresInDays: z.number().int().min(1).max(3650).nullable().default(365) });
+export const ApiKeyRow = z.object({ id: z.string(), name: z.string(), rights: z.array(Right), start: z.string(), createdAt: z.iso.datetime(), expiresAt: z.iso.datetime().nullable(), lastUsedAt: z.iso.datetime().nullable() });
+/** `key` is shown once. Sent as `Authorization: Bearer <key>`. */
+export const ApiKeyCreated = ApiKeyRow.extend({ key: z.string() });
+
+// --- audit: GET /api/audit, GET /api/audit/verify
+export const AuditQuery = z.object({
+  event: z.string().max(50).optional(),
+  outcome: z.enum(['success', 'refused', 'failed']).optional(),
+  principal: z.string().max(200).optional(),
+  studyUid: z.string().max(64).optional(),
+  from: z.iso.datetime().optional(),
+  to: z.iso.datetime().optional(),
+  before: z.coerce.number().int().optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});
+export const AuditRow = z.object({
+  seq: z.number().int(),
+  at: z.iso.datetime(),
+  event: z.string(),
+  outcome: z.enum(['success', 'refused', 'failed']),
+  principalKind: z.string(),
+  principalId: z.string(),
+  principalName: z.string(),
+  remoteAddress: z.string(),
+  studyUids: z.array(z.string()),
+  detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+});
+export const AuditPage = z.object({ items: z.array(AuditRow), next: z.number().int().nullable() });
+export const AuditVerification = z.object({ ok: z.boolean(), rows: z.number().int(), /** First row whose hash does not follow from the row before. */ brokenAt: z.number().int().nullable() });
+
+// --- preferences of the signed-in person: GET/PUT /api/preferences/:key (JSON up to 64 KiB)
+export const PreferenceKey = z.string().regex(/^[a-z][a-zA-Z0-9.]{0,63}$/);
+export const SavedFilter = z.object({ name: z.string().min(1).max(100), query: StudyListQuery.partial() });
+
+// --- quarantine: GET /api/quarantine, GET /api/quarantine/:id/file
+export const QuarantineItem = z.object({ id: z.string(), receivedAt: z.iso.datetime(), source: z.string(), by: z.string(), bytes: z.number().int(), code: z.string(), message: z.string() });
+
+// --- status: GET /api/status
+export const Status = z.object({
+  version: z.string(),
+  uptimeSeconds: z.number(),
+  studies: z.number().int(),
+  series: z.number().int(),
+  instances: z.number().int(),
+  conflicts: z.number().int(),
+  quarantined: z.number().int(),
+  bytes: z.number(),
+  freeBytes: z.number(),
+  full: z.boolean(),
+  dicom: z.object({ aeTitle: z.string(), port: z.number().int(), associations: z.number().int() }),
+});

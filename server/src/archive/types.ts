@@ -1,0 +1,179 @@
+/**
+ * What the archive offers to the doors: take an object in, find it, give it back.
+ *
+ * Layer:  server/archive. Doors decode, check identity, call one of these, encode.
+ */
+import type { Readable } from 'node:stream';
+import type { Fault } from '@lightbox/core/base/fault.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
+import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
+import type { DicomJson } from '@lightbox/core/dicom/json.ts';
+import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
+
+/** Who brought an object; kept in the journal record and the audit trail. */
+export interface IngestSource {
+  readonly kind: 'dimse' | 'stow' | 'upload' | 'import';
+  /** Calling AE title, user id or API key id. */
+  readonly by: string;
+  readonly remoteAddress: string;
+}
+
+/**
+ * What comes in. A DIMSE data set carries no file meta, so its names come from the association and the command;
+ * a Part 10 stream brings preamble and meta of its own, which are read, checked and replaced by ours.
+ */
+export type IngestForm =
+  | { readonly form: 'dataset'; readonly transferSyntaxUid: string; readonly sopClassUid: string; readonly sopInstanceUid: string }
+  | { readonly form: 'part10' };
+
+export interface IngestOutcome {
+  /** stored: new. duplicate: the same bytes are already kept. conflict: same SOP Instance UID with other content, kept aside. quarantined: bytes kept for a human, not findable. refused: nothing kept (sender unknown or no space). */
+  readonly status: 'stored' | 'duplicate' | 'conflict' | 'quarantined' | 'refused';
+  readonly sopClassUid?: string | undefined;
+  readonly sopInstanceUid?: string | undefined;
+  readonly studyUid?: string | undefined;
+  readonly seriesUid?: string | undefined;
+  /** Deviations that did not prevent storage; codes, never values. */
+  readonly warnings: readonly string[];
+  /** Why, when status is quarantined, refused or conflict. Its row gives the HTTP and DIMSE status. */
+  readonly fault?: Fault | undefined;
+}
+
+/** One object on its way in. Bytes go straight to disk; `write` applies back-pressure by its promise. */
+export interface IngestWriter {
+  /** Takes a view; the caller may reuse the buffer after the promise settles. A void return means "go on at once". */
+  write(chunk: Uint8Array): Promise<void> | void;
+  /** Resolves once the object is durable and findable (law 1), or quarantined. Never rejects for bad content, only for a failed disk or database. */
+  finish(): Promise<IngestOutcome>;
+  /** The sender went away: nothing is kept, nothing is visible. */
+  abort(): Promise<void>;
+}
+
+export interface Ingest {
+  /** Throws Fault ARCHIVE_FULL at the disk watermark, ARCHIVE_STOPPING on shutdown. */
+  begin(source: IngestSource, form: IngestForm): Promise<IngestWriter>;
+}
+
+export type Level = 'patient' | 'study' | 'series' | 'instance';
+
+/** One search, from C-FIND, QIDO-RS or the study list alike. */
+export interface ArchiveQuery {
+  readonly level: Level;
+  /** Matching keys; see core/dicom/matching.ts. Keys of levels above `level` are allowed (relational). */
+  readonly keys: readonly MatchKey[];
+  /** Tags wanted beyond those the level always returns; 'all' for everything known at the level and above. */
+  readonly include: readonly number[] | 'all';
+  readonly fuzzy?: boolean | undefined;
+  readonly limit?: number | undefined;
+  readonly offset?: number | undefined;
+  /** Columns of the study list to sort by; default newest study first, then UID. */
+  readonly order?: readonly { readonly tag: number; readonly descending: boolean }[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One match: DICOM JSON attributes, values as UTF-8 text, overlays merged. Counts and ModalitiesInStudy are included when asked. */
+export interface QueryMatch {
+  readonly attributes: DicomJson;
+}
+
+export interface QueryAnswer {
+  readonly matches: readonly QueryMatch[];
+  /** True when more matches exist than `limit` allowed. */
+  readonly more: boolean;
+  /** Tags that were asked to match but are not searchable here; they were ignored (Warning 299 / optional keys). */
+  readonly ignoredKeys: readonly number[];
+}
+
+export interface Query {
+  search(query: ArchiveQuery): Promise<QueryAnswer>;
+  /** The same in batches, for C-FIND without limit: reads a cursor, stops when the signal aborts. */
+  stream(query: ArchiveQuery): AsyncIterable<QueryMatch>;
+}
+
+/** Which objects: a study, one of its series, or one instance. */
+export interface ObjectScope {
+  readonly studyUid: string;
+  readonly seriesUid?: string | undefined;
+  readonly sopUid?: string | undefined;
+}
+
+/** Where an instance lies and what it is: enough to serve it without opening it. */
+export interface InstanceRef {
+  readonly studyUid: string;
+  readonly seriesUid: string;
+  readonly sopUid: string;
+  readonly sopClassUid: string;
+  readonly transferSyntaxUid: string;
+  readonly instanceNumber: number | undefined;
+  readonly rows: number | undefined;
+  readonly columns: number | undefined;
+  readonly frameCount: number;
+  readonly blob: string;
+  /** Of the Part 10 file within the blob, in bytes. */
+  readonly offset: number;
+  readonly length: number;
+  /** Bytes of preamble and file meta before the data set. */
+  readonly dataSetOffset: number;
+  /** Hex SHA-256 of the Part 10 file. Used as ETag. */
+  readonly sha256: string;
+}
+
+export interface Retrieve {
+  /** In series number, instance number, UID order; empty when nothing is there. Hidden (rejected) objects are left out. */
+  list(scope: ObjectScope): Promise<InstanceRef[]>;
+  /** The Part 10 file, byte for byte as kept. `start`/`end` (exclusive) select a range of it. */
+  open(ref: InstanceRef, range?: { start: number; end: number }): Readable;
+  /** A range of the Part 10 file in memory; refuses more than 512 MiB with TOO_LARGE. */
+  read(ref: InstanceRef, start: number, end: number): Promise<Buffer>;
+  /** Header data set (no pixel data, large values as bulk), offsets counted from the start of the Part 10 file. */
+  header(ref: InstanceRef): Promise<DataSet>;
+  /** Byte ranges of every frame, counted from the start of the Part 10 file; undefined when the object has no pixel data. */
+  frames(ref: InstanceRef): Promise<FrameTable | undefined>;
+  /** DICOM JSON array of a study, series or instance as UTF-8 bytes, gzipped, with BulkDataURI relative to the DICOMweb root ("studies/..."); cached. */
+  metadata(scope: ObjectScope): Promise<{ gzip: Buffer; etag: string }>;
+}
+
+/** Bytes nobody could understand, kept for a human (design rule 7). */
+export interface QuarantineRow {
+  readonly id: string;
+  readonly receivedAt: Date;
+  readonly source: IngestSource;
+  readonly bytes: number;
+  readonly faultCode: string;
+  readonly sha256: string;
+}
+
+export interface Quarantine {
+  list(limit: number, before?: string): Promise<QuarantineRow[]>;
+  open(id: string): Promise<Readable>;
+}
+
+/** Events the archive publishes through platform/events. Payloads carry UIDs and counts only. */
+export interface ArchiveEvents {
+  /** An instance became findable; batched: one event per study and batch. */
+  'study.changed': { studyUid: string; instances: number };
+  /** No new object for the quiet time. */
+  'study.stable': { studyUid: string };
+}
+
+export interface Archive {
+  readonly ingest: Ingest;
+  readonly query: Query;
+  readonly retrieve: Retrieve;
+  readonly quarantine: Quarantine;
+  /** Studies, series, instances, conflicts, quarantined, bytes kept, bytes free. */
+  stats(): Promise<ArchiveStats>;
+  /** Waits for objects under way, flushes, closes lanes. */
+  close(): Promise<void>;
+}
+
+export interface ArchiveStats {
+  readonly studies: number;
+  readonly series: number;
+  readonly instances: number;
+  readonly conflicts: number;
+  readonly quarantined: number;
+  readonly bytes: number;
+  readonly freeBytes: number;
+  readonly full: boolean;
+}

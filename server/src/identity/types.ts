@@ -1,0 +1,119 @@
+/**
+ * Who is asking, what they may do, and what is written down about it.
+ *
+ * Source: PS3.15 §A.5 (audit messages), 45 CFR 164.312.
+ * Layer:  server/identity. Doors turn a request or an association into a Principal, then ask `allows`.
+ */
+
+export const ROLES = ['administrator', 'radiologist', 'technologist', 'referrer'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What can be allowed. Doors name one of these; the table of who may lives in rights.ts. */
+export const RIGHTS = [
+  'study.search',
+  'study.view',
+  'study.store',
+  'study.export',
+  'device.read',
+  'device.manage',
+  'user.manage',
+  'audit.read',
+  'quarantine.read',
+  'settings.manage',
+  'apikey.manage',
+] as const;
+export type Right = (typeof RIGHTS)[number];
+
+export interface Principal {
+  readonly kind: 'user' | 'apiKey' | 'device' | 'system';
+  /** User id, API key id, device AE title, or 'system'. */
+  readonly id: string;
+  /** What people see in the audit trail. */
+  readonly name: string;
+  readonly roles: readonly Role[];
+  /** For devices and API keys: exactly these; for users undefined (roles decide). */
+  readonly rights?: readonly Right[] | undefined;
+  readonly remoteAddress: string;
+}
+
+/** DIMSE services a device may use. */
+export const DEVICE_VERBS = ['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit'] as const;
+export type DeviceVerb = (typeof DEVICE_VERBS)[number];
+
+export interface Device {
+  readonly id: string;
+  readonly aeTitle: string;
+  readonly description: string;
+  /** undefined: not known, then the address is not checked and the device cannot be sent to. */
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  /** When true a calling AE must come from `host`. */
+  readonly checkAddress: boolean;
+  readonly verbs: readonly DeviceVerb[];
+}
+
+/** A device that was turned away, kept so that a person can allow it with one click. */
+export interface RefusedDevice {
+  readonly callingAe: string;
+  readonly calledAe: string;
+  readonly remoteAddress: string;
+  readonly reason: string;
+  readonly count: number;
+  readonly lastAt: Date;
+}
+
+export type AdmitAnswer =
+  | { readonly admitted: true; readonly principal: Principal; readonly verbs: readonly DeviceVerb[] }
+  /** PS3.8 §9.3.4: source 1 (service user), reason 3 (calling AE not recognized) or 7 (called AE not recognized). */
+  | { readonly admitted: false; readonly reason: 3 | 7 };
+
+export interface Devices {
+  /** Decides on an association request. Unknown calling AE titles from loopback get ['echo','store']; others are refused and remembered. */
+  admit(request: { callingAe: string; calledAe: string; remoteAddress: string }): Promise<AdmitAnswer>;
+  list(): Promise<Device[]>;
+  byAeTitle(aeTitle: string): Promise<Device | undefined>;
+  save(device: Omit<Device, 'id'> & { id?: string | undefined }, by: Principal): Promise<Device>;
+  remove(id: string, by: Principal): Promise<void>;
+  refused(): Promise<RefusedDevice[]>;
+}
+
+export const AUDIT_EVENTS = [
+  'application.start',
+  'application.stop',
+  'auth.setup',
+  'auth.signIn',
+  'auth.signOut',
+  'auth.locked',
+  'auth.refused',
+  'user.changed',
+  'apikey.changed',
+  'device.changed',
+  'association.refused',
+  'query',
+  'view',
+  'store',
+  'export',
+  'access.refused',
+  'settings.changed',
+  'audit.used',
+] as const;
+export type AuditEvent = (typeof AUDIT_EVENTS)[number];
+
+export interface AuditEntry {
+  readonly event: AuditEvent;
+  readonly outcome: 'success' | 'refused' | 'failed';
+  readonly principal: Principal;
+  /** Study Instance UIDs concerned; the audit trail is the one place where who saw what is kept. */
+  readonly studyUids?: readonly string[] | undefined;
+  /** Counts, codes, query key names. No patient values. */
+  readonly detail?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+export interface Audit {
+  /** Queues the entry and returns; entries are written in order, hash-chained, in batches within 100 ms. */
+  record(entry: AuditEntry): void;
+  /** Waits until everything recorded so far is written. */
+  flush(): Promise<void>;
+}
+
+export type Allows = (principal: Principal, right: Right) => boolean;
