@@ -1,13 +1,28 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/node_modules/**', '**/dist/**', '**/*.gen.ts', 'data/**', 'artefacts/**', 'tools/bad-samples/**'] },
+  {
+    ignores: [
+      '**/node_modules/**',
+      '**/dist/**',
+      '**/*.gen.ts',
+      'data/**',
+      'artefacts/**',
+      'tools/bad-samples/**',
+    ],
+  },
   {
     files: ['**/*.ts', '**/*.tsx'],
     extends: [...tseslint.configs.recommended],
     languageOptions: {
       parserOptions: {
-        project: ['./core/tsconfig.test.json', './server/tsconfig.json', './web/tsconfig.json', './conformance/tsconfig.json', './tsconfig.root.json'],
+        project: [
+          './core/tsconfig.test.json',
+          './server/tsconfig.json',
+          './web/tsconfig.json',
+          './conformance/tsconfig.json',
+          './tsconfig.root.json',
+        ],
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -15,7 +30,10 @@ export default tseslint.config(
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/await-thenable': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
       'no-restricted-syntax': [

@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 /** One run for everything: unit tests beside the code, conformance tests against real peers. */
 export default defineConfig({
   test: {
-    include: ['{core,server,web}/src/**/*.test.{ts,tsx}', 'conformance/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts'],
+    include: [
+      '{core,server,web}/src/**/*.test.{ts,tsx}',
+      'conformance/**/*.test.ts',
+      'tools/**/*.test.ts',
+      'bench/**/*.test.ts',
+    ],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',

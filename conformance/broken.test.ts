@@ -13,7 +13,12 @@ import { stowFile } from './support/stow.ts';
 describeWith(['storescu', 'echoscu', 'testdata'], 'Broken and fuzzed objects', () => {
   let box: Lightbox;
   const folder = temporaryFolder();
-  const rows = manifest().filter((row) => (row.expected === 'broken' || row.path.startsWith('fuzz/') || row.path.startsWith('odd/')) && !row.path.startsWith('hl7/') && !row.path.startsWith('fhir/'));
+  const rows = manifest().filter(
+    (row) =>
+      (row.expected === 'broken' || row.path.startsWith('fuzz/') || row.path.startsWith('odd/')) &&
+      !row.path.startsWith('hl7/') &&
+      !row.path.startsWith('fhir/'),
+  );
 
   beforeAll(async () => {
     box = await Lightbox.ready();
@@ -31,7 +36,8 @@ describeWith(['storescu', 'echoscu', 'testdata'], 'Broken and fuzzed objects', (
       const answer = await stowFile(box, readFileSync(row.file));
       statuses.set(row.path, answer.status);
       expect([200, 202, 409, 400], row.path).toContain(answer.status);
-      if (answer.status !== 200) expect(await answer.text(), row.path).toMatch(/00081198|00081196|code|Failed/);
+      if (answer.status !== 200)
+        expect(await answer.text(), row.path).toMatch(/00081198|00081196|code|Failed/);
       else await answer.arrayBuffer();
     }
     expect(box.running).toBe(true);
@@ -47,7 +53,9 @@ describeWith(['storescu', 'echoscu', 'testdata'], 'Broken and fuzzed objects', (
   });
 
   it('shows nothing half: every listed instance can be read whole', async () => {
-    const instances = await box.getJson<Record<string, { Value?: unknown[] }>[]>('/dicom-web/instances?limit=5000');
+    const instances = await box.getJson<Record<string, { Value?: unknown[] }>[]>(
+      '/dicom-web/instances?limit=5000',
+    );
     for (const row of instances) {
       const uid = (tag: string): string => String(row[tag]?.Value?.[0]);
       const path = `/dicom-web/studies/${uid('0020000D')}/series/${uid('0020000E')}/instances/${uid('00080018')}`;
@@ -66,10 +74,32 @@ describeWith(['storescu', 'echoscu', 'testdata'], 'Broken and fuzzed objects', (
 
   it('answers broken objects over DIMSE with a failure status and goes on with the association', async () => {
     const good = `${folder.path}/good.dcm`;
-    writeFileSync(good, ctImage({ studyUid: '1.2.3.1', seriesUid: '1.2.3.1.1', sopUid: '1.2.3.1.1.1', number: 1, side: 64, patientId: 'CANARY', chance: () => 0.5 }));
+    writeFileSync(
+      good,
+      ctImage({
+        studyUid: '1.2.3.1',
+        seriesUid: '1.2.3.1.1',
+        sopUid: '1.2.3.1.1.1',
+        number: 1,
+        side: 64,
+        patientId: 'CANARY',
+        chance: () => 0.5,
+      }),
+    );
     // No Study Instance UID: refused by PS3.4 §B.2.3 with 0xC000, while the same association stores the next one.
     const bad = `${folder.path}/bad.dcm`;
-    writeFileSync(bad, ctImage({ studyUid: '', seriesUid: '1.2.3.2.1', sopUid: '1.2.3.2.1.1', number: 1, side: 64, patientId: 'BAD', chance: () => 0.5 }));
+    writeFileSync(
+      bad,
+      ctImage({
+        studyUid: '',
+        seriesUid: '1.2.3.2.1',
+        sopUid: '1.2.3.2.1.1',
+        number: 1,
+        side: 64,
+        patientId: 'BAD',
+        chance: () => 0.5,
+      }),
+    );
     const profile = contextProfile(folder.path, '1.2.840.10008.1.2.1', ['1.2.840.10008.5.1.4.1.1.2']);
     const sent = await storescu(box.dicomPort, [bad, good], profile);
     expect(sent.answers.get(bad)).not.toBe('Success');

@@ -41,13 +41,21 @@ describeWith(['storescu'], `kill -9 during four parallel sends, ${KILLS} times`,
         const place = join(folder.path, `${round}-${sender}`);
         mkdirSync(place);
         const images = writeImages(place, `${seed}.${round}.${sender}`, IMAGES_PER_SENDER, chance);
-        return { images, sending: storescu(box.dicomPort, images.map((image) => image.file), profile) };
+        return {
+          images,
+          sending: storescu(
+            box.dicomPort,
+            images.map((image) => image.file),
+            profile,
+          ),
+        };
       });
       await sleep(150 + chance() * 1500);
       await box.kill();
       for (const { images, sending } of sends) {
         const { answers } = await sending;
-        for (const image of images) if (answers.get(image.file) === 'Success') acknowledged.set(image.sopUid, image);
+        for (const image of images)
+          if (answers.get(image.file) === 'Success') acknowledged.set(image.sopUid, image);
       }
       restarts.push(await box.run());
       const wrong = await check([...acknowledged.values()].slice(-SENDERS * IMAGES_PER_SENDER));
@@ -66,12 +74,18 @@ describeWith(['storescu'], `kill -9 during four parallel sends, ${KILLS} times`,
 
   it('shows each object once and nothing half', async () => {
     const [study] = new Set([...acknowledged.values()].map((image) => image.studyUid));
-    const rows = await box.getJson<Record<string, { Value?: unknown[] }>[]>(`/dicom-web/studies/${study}/instances?limit=5000`);
+    const rows = await box.getJson<Record<string, { Value?: unknown[] }>[]>(
+      `/dicom-web/studies/${study}/instances?limit=5000`,
+    );
     const uids = rows.map((row) => String(row['00080018']?.Value?.[0]));
     expect(new Set(uids).size).toBe(uids.length);
     for (const uid of uids) {
-      const seriesUid = String(rows.find((row) => row['00080018']?.Value?.[0] === uid)?.['0020000E']?.Value?.[0]);
-      const answer = await box.get(`/dicom-web/studies/${study}/series/${seriesUid}/instances/${uid}`, { accept: 'application/dicom; transfer-syntax=*' });
+      const seriesUid = String(
+        rows.find((row) => row['00080018']?.Value?.[0] === uid)?.['0020000E']?.Value?.[0],
+      );
+      const answer = await box.get(`/dicom-web/studies/${study}/series/${seriesUid}/instances/${uid}`, {
+        accept: 'application/dicom; transfer-syntax=*',
+      });
       expect(answer.status).toBe(200);
       readPart10(Buffer.from(await answer.arrayBuffer()));
     }
@@ -88,14 +102,17 @@ describeWith(['storescu'], `kill -9 during four parallel sends, ${KILLS} times`,
         wrong.push(`${image.sopUid}: ${answer.status}`);
         continue;
       }
-      if (dataSetHash(Buffer.from(await answer.arrayBuffer())) !== dataSetHash(readFileSync(image.file))) wrong.push(`${image.sopUid}: other bytes`);
+      if (dataSetHash(Buffer.from(await answer.arrayBuffer())) !== dataSetHash(readFileSync(image.file)))
+        wrong.push(`${image.sopUid}: other bytes`);
     }
     return wrong;
   }
 });
 
 function dataSetHash(file: Buffer): string {
-  return createHash('sha256').update(file.subarray(readPart10(file).dataSetOffset)).digest('hex');
+  return createHash('sha256')
+    .update(file.subarray(readPart10(file).dataSetOffset))
+    .digest('hex');
 }
 
 /** mulberry32: a small seeded generator, so that a failing round can be played again. */

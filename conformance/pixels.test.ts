@@ -11,9 +11,17 @@ import { stowFile } from './support/stow.ts';
 
 /** Lossless syntaxes of PS3.5 Annex A: two decoders must agree to the bit. */
 const LOSSLESS = new Set([
-  '1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.2', '1.2.840.10008.1.2.1.99', '1.2.840.10008.1.2.5',
-  '1.2.840.10008.1.2.4.57', '1.2.840.10008.1.2.4.70', '1.2.840.10008.1.2.4.80', '1.2.840.10008.1.2.4.90',
-  '1.2.840.10008.1.2.4.201', '1.2.840.10008.1.2.4.202',
+  '1.2.840.10008.1.2',
+  '1.2.840.10008.1.2.1',
+  '1.2.840.10008.1.2.2',
+  '1.2.840.10008.1.2.1.99',
+  '1.2.840.10008.1.2.5',
+  '1.2.840.10008.1.2.4.57',
+  '1.2.840.10008.1.2.4.70',
+  '1.2.840.10008.1.2.4.80',
+  '1.2.840.10008.1.2.4.90',
+  '1.2.840.10008.1.2.4.201',
+  '1.2.840.10008.1.2.4.202',
 ]);
 
 describeWith(['dcmdump', 'testdata'], 'WADO-RS pixels against GDCM', () => {
@@ -22,7 +30,12 @@ describeWith(['dcmdump', 'testdata'], 'WADO-RS pixels against GDCM', () => {
 
   beforeAll(async () => {
     box = await Lightbox.ready();
-    const rows = manifest().filter((row) => row.expected === 'valid' && LOSSLESS.has(row.transferSyntax) && /^[0-9a-f]{32}$/.test(row.gdcmPixelMd5));
+    const rows = manifest().filter(
+      (row) =>
+        row.expected === 'valid' &&
+        LOSSLESS.has(row.transferSyntax) &&
+        /^[0-9a-f]{32}$/.test(row.gdcmPixelMd5),
+    );
     const named = new Map((await dumpUids(rows.map((row) => row.file))).map((names) => [names.file, names]));
     const seen = new Set<string>();
     for (const row of rows) {
@@ -68,7 +81,7 @@ describeWith(['dcmdump', 'testdata'], 'WADO-RS pixels against GDCM', () => {
 function parts(body: Buffer, boundary: string): Buffer[] {
   const mark = Buffer.from(`--${boundary}`);
   const found: Buffer[] = [];
-  for (let at = body.indexOf(mark); at !== -1; ) {
+  for (let at = body.indexOf(mark); at !== -1;) {
     const next = body.indexOf(mark, at + mark.length);
     if (next === -1) break;
     const start = body.indexOf('\r\n\r\n', at);

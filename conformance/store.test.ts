@@ -7,20 +7,43 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readPart10 } from '@lightbox/core/dicom/read.ts';
 import { describeWith, manifest } from '../tools/testing.ts';
-import { Capture, contextProfile, dumpUids, run, storescu, temporaryFolder, type FileNames } from './support/dcmtk.ts';
+import {
+  Capture,
+  contextProfile,
+  dumpUids,
+  run,
+  storescu,
+  temporaryFolder,
+  type FileNames,
+} from './support/dcmtk.ts';
 import { Lightbox } from './support/lightbox.ts';
 
 /** Syntaxes DCMTK 3.6.7 can put on the wire; the rest are sent by our own `send` (send.test.ts). */
 const DCMTK_SENDS = new Set([
-  '1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.2', '1.2.840.10008.1.2.1.99', '1.2.840.10008.1.2.5',
-  '1.2.840.10008.1.2.4.50', '1.2.840.10008.1.2.4.51', '1.2.840.10008.1.2.4.53', '1.2.840.10008.1.2.4.55',
-  '1.2.840.10008.1.2.4.57', '1.2.840.10008.1.2.4.70', '1.2.840.10008.1.2.4.80', '1.2.840.10008.1.2.4.81',
-  '1.2.840.10008.1.2.4.90', '1.2.840.10008.1.2.4.91', '1.2.840.10008.1.2.4.100', '1.2.840.10008.1.2.4.102',
+  '1.2.840.10008.1.2',
+  '1.2.840.10008.1.2.1',
+  '1.2.840.10008.1.2.2',
+  '1.2.840.10008.1.2.1.99',
+  '1.2.840.10008.1.2.5',
+  '1.2.840.10008.1.2.4.50',
+  '1.2.840.10008.1.2.4.51',
+  '1.2.840.10008.1.2.4.53',
+  '1.2.840.10008.1.2.4.55',
+  '1.2.840.10008.1.2.4.57',
+  '1.2.840.10008.1.2.4.70',
+  '1.2.840.10008.1.2.4.80',
+  '1.2.840.10008.1.2.4.81',
+  '1.2.840.10008.1.2.4.90',
+  '1.2.840.10008.1.2.4.91',
+  '1.2.840.10008.1.2.4.100',
+  '1.2.840.10008.1.2.4.102',
   '1.2.840.10008.1.2.4.107',
 ]);
 
 function dataSetHash(file: Buffer): string {
-  return createHash('sha256').update(file.subarray(readPart10(file).dataSetOffset)).digest('hex');
+  return createHash('sha256')
+    .update(file.subarray(readPart10(file).dataSetOffset))
+    .digest('hex');
 }
 
 describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMTK (PS3.4 Annex B)', () => {
@@ -35,7 +58,9 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
   beforeAll(async () => {
     box = await Lightbox.ready();
     sink = await Capture.start(captured.path);
-    const rows = manifest().filter((row) => row.expected !== 'broken' && DCMTK_SENDS.has(row.transferSyntax) && row.dcmtkParse === 'ok');
+    const rows = manifest().filter(
+      (row) => row.expected !== 'broken' && DCMTK_SENDS.has(row.transferSyntax) && row.dcmtkParse === 'ok',
+    );
     const seen = new Set<string>();
     const byFile = new Map((await dumpUids(rows.map((row) => row.file))).map((names) => [names.file, names]));
     for (const row of rows) {
@@ -48,9 +73,17 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
       // storescu stops at 128 contexts (PS3.8 §9.3.2.2: ids 1 to 255, odd).
       const classes = [...new Set(files.map((names) => names.sopClassUid))].slice(0, 128);
       const profile = contextProfile(folder.path, syntax, classes);
-      const sent = await storescu(box.dicomPort, files.map((names) => names.file), profile);
+      const sent = await storescu(
+        box.dicomPort,
+        files.map((names) => names.file),
+        profile,
+      );
       for (const [file, answer] of sent.answers) answers.set(file, answer);
-      await storescu(sink.port, files.map((names) => names.file), profile);
+      await storescu(
+        sink.port,
+        files.map((names) => names.file),
+        profile,
+      );
     }
   }, 900_000);
 
@@ -111,7 +144,12 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
   });
 
   it('finds every stored study by findscu and by QIDO-RS', async () => {
-    const studies = new Set([...groups.values()].flat().filter((names) => answers.get(names.file) === 'Success').map((names) => names.studyUid));
+    const studies = new Set(
+      [...groups.values()]
+        .flat()
+        .filter((names) => answers.get(names.file) === 'Success')
+        .map((names) => names.studyUid),
+    );
     let missing = 0;
     for (const uid of studies) {
       const found = await box.getJson<unknown[]>(`/dicom-web/studies?StudyInstanceUID=${uid}`);
@@ -122,7 +160,11 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
   });
 
   it('keeps the first and sets other content with the same SOP Instance UID aside', async () => {
-    const first = [...groups.values()].flat().find((names) => answers.get(names.file) === 'Success' && names.sopClassUid === '1.2.840.10008.5.1.4.1.1.2');
+    const first = [...groups.values()]
+      .flat()
+      .find(
+        (names) => answers.get(names.file) === 'Success' && names.sopClassUid === '1.2.840.10008.5.1.4.1.1.2',
+      );
     if (!first) throw new Error('no CT was stored');
     const changed = `${folder.path}/changed.dcm`;
     copyFileSync(first.file, changed);

@@ -29,33 +29,46 @@ function place(pkg, inside) {
   return undefined;
 }
 
-const specifiers = /(?:^|[^.\w])(?:import|export)\b[^'"`;]*?from\s*['"]([^'"]+)['"]|import\s*\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|import\.meta\.resolve\(\s*['"]([^'"]+)['"]|new URL\(\s*['"](\.[^'"]+\.tsx?)['"]/gm;
+const specifiers =
+  /(?:^|[^.\w])(?:import|export)\b[^'"`;]*?from\s*['"]([^'"]+)['"]|import\s*\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|import\.meta\.resolve\(\s*['"]([^'"]+)['"]|new URL\(\s*['"](\.[^'"]+\.tsx?)['"]/gm;
 const faults = [];
 let files = 0;
 
 for (const pkg of Object.keys(layers)) {
   const src = join(root, pkg, 'src');
-  try { statSync(src); } catch { continue; }
+  try {
+    statSync(src);
+  } catch {
+    continue;
+  }
   for (const file of sources(src)) {
     files += 1;
     const here = place(pkg, relative(src, file));
     const shown = relative(root, file);
-    if (!here) { faults.push(`${shown}: is in no layer of layers.json`); continue; }
+    if (!here) {
+      faults.push(`${shown}: is in no layer of layers.json`);
+      continue;
+    }
     for (const match of readFileSync(file, 'utf8').matchAll(specifiers)) {
       const target = match[1] ?? match[2] ?? match[3] ?? match[4] ?? match[5];
       const other = /^@lightbox\/(\w+)\//.exec(target)?.[1];
       if (other && other !== pkg) {
-        if (!mayUse[pkg].includes(other)) faults.push(`${shown}: ${pkg} must not import ${other} ('${target}')`);
+        if (!mayUse[pkg].includes(other))
+          faults.push(`${shown}: ${pkg} must not import ${other} ('${target}')`);
         continue;
       }
       if (pkg === 'core' && target.startsWith('node:')) faults.push(`${shown}: core is pure, no '${target}'`);
       if (!target.startsWith('.')) continue;
       const path = resolve(dirname(file), target);
-      if (relative(src, path).startsWith('..')) { faults.push(`${shown}: leaves its package ('${target}')`); continue; }
+      if (relative(src, path).startsWith('..')) {
+        faults.push(`${shown}: leaves its package ('${target}')`);
+        continue;
+      }
       const there = place(pkg, relative(src, path));
       if (!there || there.name === here.name) continue;
       if (there.row > here.row) faults.push(`${shown}: ${here.name} imports up into ${there.name}`);
-      else if (there.row === here.row) faults.push(`${shown}: ${here.name} imports its sibling ${there.name}`);
+      else if (there.row === here.row)
+        faults.push(`${shown}: ${here.name} imports its sibling ${there.name}`);
     }
   }
 }

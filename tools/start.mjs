@@ -17,16 +17,30 @@ function newest(path) {
 export function webIsStale() {
   const built = join(root, 'web/dist/index.html');
   if (!existsSync(built)) return true;
-  const sources = ['web/src', 'web/index.html', 'web/vite.config.ts', 'web/public', 'web/package.json', 'core/src/contract', 'package-lock.json'];
-  return sources.some((name) => existsSync(join(root, name)) && newest(join(root, name)) > statSync(built).mtimeMs);
+  const sources = [
+    'web/src',
+    'web/index.html',
+    'web/vite.config.ts',
+    'web/public',
+    'web/package.json',
+    'core/src/contract',
+    'package-lock.json',
+  ];
+  return sources.some(
+    (name) => existsSync(join(root, name)) && newest(join(root, name)) > statSync(built).mtimeMs,
+  );
 }
 
 export function buildWeb() {
   console.log('Building the web application (once, about half a minute)…');
-  const built = spawnSync(process.execPath, [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'], {
-    cwd: join(root, 'web'),
-    stdio: 'inherit',
-  });
+  const built = spawnSync(
+    process.execPath,
+    [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn'],
+    {
+      cwd: join(root, 'web'),
+      stdio: 'inherit',
+    },
+  );
   if (built.status !== 0) {
     console.error('The web application could not be built; see the lines above.');
     process.exit(1);

@@ -15,12 +15,21 @@ export interface ProgramResult {
 }
 
 /** Runs a program to its end; stdout and stderr together. Never rejects for a non-zero exit. */
-export function run(name: string, args: readonly string[], options: { timeout?: number } = {}): Promise<ProgramResult> {
+export function run(
+  name: string,
+  args: readonly string[],
+  options: { timeout?: number } = {},
+): Promise<ProgramResult> {
   return new Promise((settle) => {
     execFile(
       name,
       [...args],
-      { env: environment, timeout: options.timeout ?? 120_000, maxBuffer: 256 * 1024 * 1024, encoding: 'latin1' },
+      {
+        env: environment,
+        timeout: options.timeout ?? 120_000,
+        maxBuffer: 256 * 1024 * 1024,
+        encoding: 'latin1',
+      },
       (error, stdout, stderr) => {
         const code = error ? (typeof error.code === 'number' ? error.code : -1) : 0;
         settle({ code, output: stdout + stderr });
@@ -48,20 +57,44 @@ export async function dumpUids(files: readonly string[]): Promise<FileNames[]> {
   const found: FileNames[] = [];
   for (const file of files) {
     const { output } = await run('dcmdump', [
-      '-q', '+fo', '+P', '0008,0016', '+P', '0008,0018', '+P', '0020,000d', '+P', '0020,000e', '-Un', file,
+      '-q',
+      '+fo',
+      '+P',
+      '0008,0016',
+      '+P',
+      '0008,0018',
+      '+P',
+      '0020,000d',
+      '+P',
+      '0020,000e',
+      '-Un',
+      file,
     ]);
     const value = (tag: string): string =>
       new RegExp(`^\\(${tag}\\) UI \\[([0-9.]+)\\]`, 'm').exec(output)?.[1] ?? '';
     const sopUid = value('0008,0018');
-    if (sopUid) found.push({ file, sopClassUid: value('0008,0016'), sopUid, studyUid: value('0020,000d'), seriesUid: value('0020,000e') });
+    if (sopUid)
+      found.push({
+        file,
+        sopClassUid: value('0008,0016'),
+        sopUid,
+        studyUid: value('0020,000d'),
+        seriesUid: value('0020,000e'),
+      });
   }
   return found;
 }
 
 /** A storescu/storescp configuration with one profile: these SOP classes, each with exactly one transfer syntax. */
-export function contextProfile(folder: string, transferSyntaxUid: string, sopClassUids: readonly string[]): string {
+export function contextProfile(
+  folder: string,
+  transferSyntaxUid: string,
+  sopClassUids: readonly string[],
+): string {
   const path = join(folder, `contexts-${transferSyntaxUid}.cfg`);
-  const contexts = sopClassUids.map((uid, index) => `PresentationContext${index + 1} = ${uid}\\Only`).join('\n');
+  const contexts = sopClassUids
+    .map((uid, index) => `PresentationContext${index + 1} = ${uid}\\Only`)
+    .join('\n');
   writeFileSync(
     path,
     `[[TransferSyntaxes]]\n[Only]\nTransferSyntax1 = ${transferSyntaxUid}\n` +
@@ -83,11 +116,24 @@ export async function storescu(
   profile: string,
   options: { callingAe?: string; calledAe?: string } = {},
 ): Promise<SendResult> {
-  const { output } = await run('storescu', [
-    '-v', '-nh', '-xf', profile, 'Default',
-    '-aet', options.callingAe ?? 'MODALITY', '-aec', options.calledAe ?? 'LIGHTBOX',
-    '127.0.0.1', String(port), ...files,
-  ], { timeout: 600_000 });
+  const { output } = await run(
+    'storescu',
+    [
+      '-v',
+      '-nh',
+      '-xf',
+      profile,
+      'Default',
+      '-aet',
+      options.callingAe ?? 'MODALITY',
+      '-aec',
+      options.calledAe ?? 'LIGHTBOX',
+      '127.0.0.1',
+      String(port),
+      ...files,
+    ],
+    { timeout: 600_000 },
+  );
   return { answers: readStorescu(output), output };
 }
 
@@ -123,7 +169,8 @@ export class Capture {
       stdio: 'ignore',
     });
     for (let tries = 0; tries < 100; tries += 1) {
-      if ((await run('echoscu', ['127.0.0.1', String(port)])).code === 0) return new Capture(port, folder, child);
+      if ((await run('echoscu', ['127.0.0.1', String(port)])).code === 0)
+        return new Capture(port, folder, child);
       await sleep(50);
     }
     child.kill();

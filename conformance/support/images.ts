@@ -17,14 +17,22 @@ const EXPLICIT = '1.2.840.10008.1.2.1';
 const ROOT = '1.2.826.0.1.3680043.10.1234';
 
 /** Writes `count` images of one new study into `folder`. `name` keeps UIDs apart; sizes vary from 2 to about 500 KB. */
-export function writeImages(folder: string, name: string, count: number, chance: () => number): WrittenImage[] {
+export function writeImages(
+  folder: string,
+  name: string,
+  count: number,
+  chance: () => number,
+): WrittenImage[] {
   const studyUid = `${ROOT}.${name}`;
   const seriesUid = `${studyUid}.1`;
   return Array.from({ length: count }, (_, index) => {
     const sopUid = `${seriesUid}.${index + 1}`;
     const side = [32, 64, 64, 128, 128, 256, 512][Math.floor(chance() * 7)] ?? 64;
     const file = join(folder, `${index}.dcm`);
-    writeFileSync(file, ctImage({ studyUid, seriesUid, sopUid, number: index + 1, side, patientId: `KILL-${name}`, chance }));
+    writeFileSync(
+      file,
+      ctImage({ studyUid, seriesUid, sopUid, number: index + 1, side, patientId: `KILL-${name}`, chance }),
+    );
     return { file, studyUid, seriesUid, sopUid };
   });
 }

@@ -11,7 +11,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const repository = resolve(import.meta.dirname, '../..');
 
-export const ADMINISTRATOR = { name: 'Conformance', email: 'conformance@example.org', password: 'a long enough passphrase 7' };
+export const ADMINISTRATOR = {
+  name: 'Conformance',
+  email: 'conformance@example.org',
+  password: 'a long enough passphrase 7',
+};
 
 export interface LightboxOptions {
   /** Extra environment, e.g. limits. */
@@ -32,7 +36,13 @@ export class Lightbox {
   /** API key with every right a machine can have; set by `setUp`. */
   key = '';
 
-  private constructor(data: string, ownsData: boolean, httpPort: number, dicomPort: number, env: Record<string, string>) {
+  private constructor(
+    data: string,
+    ownsData: boolean,
+    httpPort: number,
+    dicomPort: number,
+    env: Record<string, string>,
+  ) {
     this.data = data;
     this.#ownsData = ownsData;
     this.httpPort = httpPort;
@@ -42,7 +52,13 @@ export class Lightbox {
 
   static async start(options: LightboxOptions = {}): Promise<Lightbox> {
     const data = options.data ?? mkdtempSync(join(tmpdir(), 'lightbox-conformance-'));
-    const box = new Lightbox(data, options.data === undefined, await freePort(), await freePort(), options.env ?? {});
+    const box = new Lightbox(
+      data,
+      options.data === undefined,
+      await freePort(),
+      await freePort(),
+      options.env ?? {},
+    );
     await box.run();
     return box;
   }
@@ -65,30 +81,37 @@ export class Lightbox {
   }
 
   get running(): boolean {
-    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+    return (
+      this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
+    );
   }
 
   /** Starts the process on the same data and ports and waits until HTTP and DICOM answer. @returns milliseconds. */
   async run(): Promise<number> {
     const began = performance.now();
-    const child = spawn(join(repository, 'node_modules/.bin/node'), [join(repository, 'server/src/main.ts')], {
-      cwd: repository,
-      env: {
-        ...process.env,
-        LIGHTBOX_DATA: this.data,
-        LIGHTBOX_HTTP_PORT: String(this.httpPort),
-        LIGHTBOX_DICOM_PORT: String(this.dicomPort),
-        LIGHTBOX_HTTP_HOST: '127.0.0.1',
-        ...this.#env,
+    const child = spawn(
+      join(repository, 'node_modules/.bin/node'),
+      [join(repository, 'server/src/main.ts')],
+      {
+        cwd: repository,
+        env: {
+          ...process.env,
+          LIGHTBOX_DATA: this.data,
+          LIGHTBOX_HTTP_PORT: String(this.httpPort),
+          LIGHTBOX_DICOM_PORT: String(this.dicomPort),
+          LIGHTBOX_HTTP_HOST: '127.0.0.1',
+          ...this.#env,
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    );
     this.#process = child;
     child.stdout.on('data', (bytes: Buffer) => (this.output += bytes.toString()));
     child.stderr.on('data', (bytes: Buffer) => (this.output += bytes.toString()));
     for (;;) {
       if (!this.running) throw new Error(`the server stopped while starting:\n${this.output}`);
-      if (performance.now() - began > 120_000) throw new Error(`the server did not start in 120 s:\n${this.output}`);
+      if (performance.now() - began > 120_000)
+        throw new Error(`the server did not start in 120 s:\n${this.output}`);
       const answer = await fetch(`${this.url}/healthz`).catch(() => undefined);
       if (answer?.ok) break;
       await sleep(50);
@@ -104,7 +127,17 @@ export class Lightbox {
     const cookie = await this.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
     const answer = await this.post(
       '/api/keys',
-      { name: 'conformance', rights: ['study.search', 'study.view', 'study.store', 'study.export', 'quarantine.read', 'audit.read'] },
+      {
+        name: 'conformance',
+        rights: [
+          'study.search',
+          'study.view',
+          'study.store',
+          'study.export',
+          'quarantine.read',
+          'audit.read',
+        ],
+      },
       { cookie },
     );
     if (!answer.ok) throw new Error(`no API key: ${answer.status} ${await answer.text()}`);
@@ -198,7 +231,7 @@ export async function residentBytes(pid: number): Promise<number> {
     }
   }
   const wanted = new Set([pid]);
-  for (let grew = true; grew; ) {
+  for (let grew = true; grew;) {
     grew = false;
     for (const [child, parent] of parents) {
       if (wanted.has(parent) && !wanted.has(child)) {

@@ -40,7 +40,11 @@ export const FAULTS = {
   DICOM_INFLATE: row(400, 0xc000, 'The deflated data set cannot be inflated within the limits.'),
   DICOM_UID: row(400, 0xc000, 'A required UID is missing or is not a valid UID.'),
   DICOM_JSON: row(400, 0xc000, 'The DICOM JSON or XML model is not well formed.'),
-  QUERY_KEY: row(400, 0xa900, 'A matching key has a value that is not possible for its value representation.'),
+  QUERY_KEY: row(
+    400,
+    0xa900,
+    'A matching key has a value that is not possible for its value representation.',
+  ),
 } satisfies Record<string, FaultRow>;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -57,7 +57,16 @@ export const SetupRequest = z.object({
 export const UnlockRequest = z.object({ password: z.string().min(1).max(200) });
 
 // --- study list: GET /api/studies
-export const StudySort = z.enum(['date', 'patientName', 'patientId', 'birthDate', 'description', 'accession', 'modality', 'received']);
+export const StudySort = z.enum([
+  'date',
+  'patientName',
+  'patientId',
+  'birthDate',
+  'description',
+  'accession',
+  'modality',
+  'received',
+]);
 export const StudyListQuery = z.object({
   /** Matches name or patient id or accession, any script, prefix of each word. */
   search: z.string().max(200).optional(),
@@ -68,15 +77,25 @@ export const StudyListQuery = z.object({
   /** Comma separated, e.g. "CT,MR". */
   modality: z.string().max(200).optional(),
   /** DICOM dates YYYYMMDD, inclusive. */
-  dateFrom: z.string().regex(/^\d{8}$/).optional(),
-  dateTo: z.string().regex(/^\d{8}$/).optional(),
+  dateFrom: z
+    .string()
+    .regex(/^\d{8}$/)
+    .optional(),
+  dateTo: z
+    .string()
+    .regex(/^\d{8}$/)
+    .optional(),
   sort: StudySort.default('date'),
   descending: z.stringbool().default(true),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   /** Opaque; from the previous page's `next`. */
   cursor: z.string().max(500).optional(),
 });
-export const PersonNameGroups = z.object({ alphabetic: z.string(), ideographic: z.string().optional(), phonetic: z.string().optional() });
+export const PersonNameGroups = z.object({
+  alphabetic: z.string(),
+  ideographic: z.string().optional(),
+  phonetic: z.string().optional(),
+});
 export const StudyRow = z.object({
   studyUid: z.string(),
   patientName: PersonNameGroups,
@@ -146,7 +165,15 @@ export const Document = z.discriminatedUnion('kind', [
   /** Encapsulated PDF: bytes at `url`. */
   z.object({ kind: z.literal('pdf'), title: z.string(), url: z.string() }),
   z.object({ kind: z.literal('video'), title: z.string(), url: z.string(), mediaType: z.string() }),
-  z.object({ kind: z.literal('sr'), title: z.string(), completion: z.string(), verified: z.boolean(), date: z.string(), nodes: z.array(z.lazy(() => SrNode)), truncated: z.boolean() }),
+  z.object({
+    kind: z.literal('sr'),
+    title: z.string(),
+    completion: z.string(),
+    verified: z.boolean(),
+    date: z.string(),
+    nodes: z.array(z.lazy(() => SrNode)),
+    truncated: z.boolean(),
+  }),
   z.object({
     kind: z.literal('waveform'),
     title: z.string(),
@@ -155,7 +182,13 @@ export const Document = z.discriminatedUnion('kind', [
         label: z.string(),
         samplingFrequency: z.number(),
         sampleCount: z.number().int(),
-        channels: z.array(z.object({ label: z.string(), unit: z.string(), /** Base64 of Float32 little endian samples in `unit`. */ samples: z.string() })),
+        channels: z.array(
+          z.object({
+            label: z.string(),
+            unit: z.string(),
+            /** Base64 of Float32 little endian samples in `unit`. */ samples: z.string(),
+          }),
+        ),
       }),
     ),
     annotations: z.array(z.string()),
@@ -218,15 +251,35 @@ export const UserRow = z.object({
   twoFactor: z.boolean(),
   lastSeenAt: z.iso.datetime().nullable(),
 });
-export const UserInput = z.object({ name: z.string().min(1).max(200), email: z.email(), roles: z.array(Role).min(1) });
-export const UserUpdate = z.object({ name: z.string().min(1).max(200).optional(), roles: z.array(Role).min(1).optional(), active: z.boolean().optional() });
+export const UserInput = z.object({
+  name: z.string().min(1).max(200),
+  email: z.email(),
+  roles: z.array(Role).min(1),
+});
+export const UserUpdate = z.object({
+  name: z.string().min(1).max(200).optional(),
+  roles: z.array(Role).min(1).optional(),
+  active: z.boolean().optional(),
+});
 /** The link is shown once; opening it lets the person choose a password (POST /api/invitations/accept). */
 export const Invitation = z.object({ user: UserRow, link: z.string() });
 export const AcceptInvitation = z.object({ token: z.string().min(1), password: z.string().min(12).max(200) });
 
 // --- API keys: GET/POST /api/keys, DELETE /api/keys/:id
-export const ApiKeyInput = z.object({ name: z.string().min(1).max(100), rights: z.array(Right).min(1), expiresInDays: z.number().int().min(1).max(3650).nullable().default(365) });
-export const ApiKeyRow = z.object({ id: z.string(), name: z.string(), rights: z.array(Right), start: z.string(), createdAt: z.iso.datetime(), expiresAt: z.iso.datetime().nullable(), lastUsedAt: z.iso.datetime().nullable() });
+export const ApiKeyInput = z.object({
+  name: z.string().min(1).max(100),
+  rights: z.array(Right).min(1),
+  expiresInDays: z.number().int().min(1).max(3650).nullable().default(365),
+});
+export const ApiKeyRow = z.object({
+  id: z.string(),
+  name: z.string(),
+  rights: z.array(Right),
+  start: z.string(),
+  createdAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime().nullable(),
+  lastUsedAt: z.iso.datetime().nullable(),
+});
 /** `key` is shown once. Sent as `Authorization: Bearer <key>`. */
 export const ApiKeyCreated = ApiKeyRow.extend({ key: z.string() });
 
@@ -254,14 +307,26 @@ export const AuditRow = z.object({
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
 });
 export const AuditPage = z.object({ items: z.array(AuditRow), next: z.number().int().nullable() });
-export const AuditVerification = z.object({ ok: z.boolean(), rows: z.number().int(), /** First row whose hash does not follow from the row before. */ brokenAt: z.number().int().nullable() });
+export const AuditVerification = z.object({
+  ok: z.boolean(),
+  rows: z.number().int(),
+  /** First row whose hash does not follow from the row before. */ brokenAt: z.number().int().nullable(),
+});
 
 // --- preferences of the signed-in person: GET/PUT /api/preferences/:key (JSON up to 64 KiB)
 export const PreferenceKey = z.string().regex(/^[a-z][a-zA-Z0-9.]{0,63}$/);
 export const SavedFilter = z.object({ name: z.string().min(1).max(100), query: StudyListQuery.partial() });
 
 // --- quarantine: GET /api/quarantine, GET /api/quarantine/:id/file
-export const QuarantineItem = z.object({ id: z.string(), receivedAt: z.iso.datetime(), source: z.string(), by: z.string(), bytes: z.number().int(), code: z.string(), message: z.string() });
+export const QuarantineItem = z.object({
+  id: z.string(),
+  receivedAt: z.iso.datetime(),
+  source: z.string(),
+  by: z.string(),
+  bytes: z.number().int(),
+  code: z.string(),
+  message: z.string(),
+});
 
 // --- status: GET /api/status
 export const Status = z.object({

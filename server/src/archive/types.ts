@@ -23,7 +23,12 @@ export interface IngestSource {
  * a Part 10 stream brings preamble and meta of its own, which are read, checked and replaced by ours.
  */
 export type IngestForm =
-  | { readonly form: 'dataset'; readonly transferSyntaxUid: string; readonly sopClassUid: string; readonly sopInstanceUid: string }
+  | {
+      readonly form: 'dataset';
+      readonly transferSyntaxUid: string;
+      readonly sopClassUid: string;
+      readonly sopInstanceUid: string;
+    }
   | { readonly form: 'part10' };
 
 export interface IngestOutcome {
