@@ -45,6 +45,49 @@ export const FAULTS = {
     0xa900,
     'A matching key has a value that is not possible for its value representation.',
   ),
+  // --- starting (server/platform)
+  CONFIG_VALUE: row(500, 0x0110, 'A setting has a value that is not possible. See docs/configuration.md.'),
+  DATA_LOCKED: row(
+    500,
+    0x0110,
+    'Another Lightbox is running on this data folder. Stop it, or choose another folder.',
+  ),
+  DATABASE_START: row(500, 0x0110, 'The built-in database did not start. The log has its own words.'),
+  DATABASE_USER: row(
+    500,
+    0x0110,
+    'As root the built-in database needs a user "postgres"; create it, or start Lightbox as an ordinary user.',
+  ),
+  DATABASE_FOLDER: row(
+    500,
+    0x0110,
+    'The user of the built-in database cannot reach the data folder. Choose a folder whose parents may be entered by everybody.',
+  ),
+  DATABASE_UNREACHABLE: row(503, 0x0110, 'The database does not answer.'),
+  DATABASE_VERSION: row(500, 0x0110, 'The database is older than PostgreSQL 16.'),
+  DATABASE_MIGRATION: row(
+    500,
+    0x0110,
+    'The database could not be brought to the form this version needs. Nothing was changed.',
+  ),
+  // --- keeping objects (server/archive)
+  ARCHIVE_FULL: row(
+    507,
+    0xa700,
+    'The disk is nearly full. New objects are refused until there is room; reading goes on.',
+  ),
+  ARCHIVE_STOPPING: row(503, 0xa700, 'The archive is stopping. Send again shortly.'),
+  ARCHIVE_DISK: row(
+    500,
+    0xa700,
+    'The disk failed while an object was written. It was not kept, and the server stops.',
+  ),
+  SOP_MISMATCH: row(409, 0xa900, 'The SOP class or instance in the data set is not the one announced.'),
+  INSTANCE_CONFLICT: row(
+    409,
+    0x0111,
+    'Another object with this SOP Instance UID is already kept. The new one is kept aside for a person to decide.',
+  ),
 } satisfies Record<string, FaultRow>;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -1,0 +1,63 @@
+/**
+ * The configuration of one running Lightbox, read once from the environment.
+ *
+ * Layer:  server/platform.
+ */
+import { resolve } from 'node:path';
+import { SETTINGS, type Setting, type SettingName } from './settings.ts';
+
+export interface Config {
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly dicom: {
+    readonly host: string;
+    readonly port: number;
+    readonly aeTitle: string;
+    readonly maxAssociations: number;
+    readonly maxPdu: number;
+    readonly idleSeconds: number;
+    readonly artimSeconds: number;
+  };
+  /** undefined: the built-in PostgreSQL. */
+  readonly databaseUrl: string | undefined;
+  readonly socketDir: string | undefined;
+  readonly quietSeconds: number;
+  /** New objects are refused below so many free bytes. */
+  readonly highWaterBytes: number;
+  readonly idleLockSeconds: number;
+  /** Without a slash at the end. undefined: http://localhost:<port>. */
+  readonly publicUrl: string | undefined;
+  readonly logLevel: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws Fault CONFIG_VALUE naming the variable and what it may be; never its value, which may be a secret. */
+export function loadConfig(env: Environment): Config {
+  const read = <N extends SettingName>(name: N): ReturnType<(typeof SETTINGS)[N]['parse']> => {
+    const one = SETTINGS[name] as Setting<ReturnType<(typeof SETTINGS)[N]['parse']>>;
+    const given = env[one.env]?.trim();
+    return one.parse(given === undefined || given === '' ? one.default : given);
+  };
+  return {
+    dataDir: resolve(read('dataDir')),
+    http: { host: read('httpHost'), port: read('httpPort') },
+    dicom: {
+      host: read('dicomHost'),
+      port: read('dicomPort'),
+      aeTitle: read('aeTitle'),
+      maxAssociations: read('maxAssociations'),
+      maxPdu: read('maxPdu'),
+      idleSeconds: read('dicomIdleSeconds'),
+      artimSeconds: read('artimSeconds'),
+    },
+    databaseUrl: read('databaseUrl'),
+    socketDir: read('processFolder'),
+    quietSeconds: read('quietSeconds'),
+    highWaterBytes: read('minFreeBytes'),
+    idleLockSeconds: read('idleLockSeconds'),
+    publicUrl: read('publicUrl'),
+    logLevel: read('logLevel'),
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * Events between domains: a row in the outbox, delivered in this process at once and to other nodes by LISTEN/NOTIFY.
+ *
+ * Domains name their events by augmenting `EventTypes`. Payloads hold UIDs, counts and codes only.
+ * Layer:  server/platform.
+ */
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import pg from 'pg';
+import type { Database } from './database.ts';
+import type { Log } from './log.ts';
+
+/** Augmented by each domain: `declare module '../platform/events.ts' { interface EventTypes extends ArchiveEvents {} }`. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- filled by module augmentation
+export interface EventTypes {}
+
+export type EventName = keyof EventTypes & string;
+
+export interface Events {
+  /** Resolves when the row is written. Handlers of this process have been called by then; they cannot fail the publisher. */
+  publish<N extends EventName>(name: N, payload: EventTypes[N]): Promise<void>;
+  /** Events of every node from now on. @returns a function that ends the subscription. */
+  subscribe<N extends EventName>(
+    name: N,
+    handler: (payload: EventTypes[N]) => void | Promise<void>,
+  ): () => void;
+  close(): Promise<void>;
+}
+
+const CHANNEL = 'lightbox_events';
+/** NOTIFY carries less than 8000 bytes; a longer payload is read from the outbox. */
+const NOTIFY_BYTES = 7500;
+const KEEP_DAYS = 7;
+const RECONNECT_MS = 1000;
+
+interface Notice {
+  readonly node: string;
+  readonly id: string;
+  readonly name: string;
+  readonly payload?: unknown;
+}
+
+export async function openEvents(database: Database, log: Log): Promise<Events> {
+  const node = randomUUID();
+  const emitter = new EventEmitter();
+  emitter.setMaxListeners(0);
+  let listener: pg.Client | undefined;
+  let closed = false;
+  let retry: NodeJS.Timeout | undefined;
+
+  function deliver(name: string, payload: unknown): void {
+    for (const handler of emitter.listeners(name)) {
+      Promise.resolve()
+        .then(() => (handler as (payload: unknown) => unknown)(payload))
+        .catch((error: unknown) => log.error({ err: error, event: name }, 'event handler failed'));
+    }
+  }
+
+  async function receive(text: string): Promise<void> {
+    const notice = JSON.parse(text) as Notice;
+    if (notice.node === node) return;
+    let payload = notice.payload;
+    if (payload === undefined) {
+      const found = await database.pool.query<{ payload: unknown }>(
+        'SELECT payload FROM outbox WHERE id = $1',
+        [notice.id],
+      );
+      if (!found.rows[0]) return;
+      payload = found.rows[0].payload;
+    }
+    deliver(notice.name, payload);
+  }
+
+  async function listen(): Promise<void> {
+    const client = new pg.Client({ connectionString: database.url });
+    client.on('notification', (message) => {
+      receive(message.payload ?? '').catch((error: unknown) =>
+        log.error({ err: error }, 'event not received'),
+      );
+    });
+    client.on('error', () => undefined);
+    client.on('end', () => {
+      if (closed || listener !== client) return;
+      log.warn('event connection lost; connecting again');
+      again();
+    });
+    await client.connect();
+    await client.query(`LISTEN ${CHANNEL}`);
+    if (closed) return client.end();
+    listener = client;
+  }
+
+  function again(): void {
+    retry = setTimeout(() => {
+      listen().catch(() => {
+        if (!closed) again();
+      });
+    }, RECONNECT_MS);
+    retry.unref();
+  }
+
+  await database.pool.query(`DELETE FROM outbox WHERE at < now() - make_interval(days => $1)`, [KEEP_DAYS]);
+  await listen();
+
+  return {
+    async publish(name, payload) {
+      const text = JSON.stringify(payload);
+      const inline = Buffer.byteLength(text) < NOTIFY_BYTES;
+      await database.pool.query(
+        `WITH event AS (INSERT INTO outbox (node, name, payload) VALUES ($1, $2, $3::jsonb) RETURNING id)
+         SELECT pg_notify($4, json_build_object('node', $1::text, 'id', id, 'name', $2::text,
+           'payload', CASE WHEN $5::boolean THEN $3::json END)::text) FROM event`,
+        [node, name, text, CHANNEL, inline],
+      );
+      deliver(name, payload);
+    },
+    subscribe(name, handler) {
+      emitter.on(name, handler);
+      return () => emitter.off(name, handler);
+    },
+    async close() {
+      closed = true;
+      clearTimeout(retry);
+      emitter.removeAllListeners();
+      await listener?.end();
+    },
+  };
+}
