@@ -115,8 +115,9 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
       deliver(name, payload);
     },
     subscribe(name, handler) {
-      emitter.on(name, handler);
-      return () => emitter.off(name, handler);
+      const listener = (payload: unknown): unknown => handler(payload as EventTypes[typeof name]);
+      emitter.on(name, listener);
+      return () => void emitter.off(name, listener);
     },
     async close() {
       closed = true;

@@ -1,0 +1,182 @@
+/**
+ * Writing one record: bytes are gathered and go to the segment in large pieces, a lane is borrowed when the first piece is
+ * due. An object under 1 MiB holds a lane only while it is written and synced.
+ *
+ * Layer:  server/archive.
+ */
+import { createHash } from 'node:crypto';
+import { ftruncateSync } from 'node:fs';
+import type { IngestSource } from '../types.ts';
+import { syncData, writeAll } from './files.ts';
+import { type Journal, type Lane } from './journal.ts';
+import { encodeHeader, encodeTrailer, HEADER_BYTES, TRAILER_BYTES, type RecordKind } from './record.ts';
+
+/** One write of this size costs the disk no more per byte than a larger one; per connection it is what memory it takes. */
+const GATHER_BYTES = 1024 * 1024;
+const PIECE_BYTES = 256 * 1024;
+
+/** A durable record. */
+export interface Kept {
+  readonly lane: Lane;
+  /** Start of the record, and end of its trailer, in the segment. */
+  readonly start: number;
+  readonly end: number;
+  /** The payload: the Part 10 file. */
+  readonly offset: number;
+  readonly length: number;
+  readonly sha256: Buffer;
+  readonly receivedAt: Date;
+}
+
+export class RecordWriter {
+  readonly #journal: Journal;
+  readonly #source: IngestSource;
+  readonly #receivedAt = new Date();
+  readonly #hash = createHash('sha256');
+  #pieces: Buffer[] = [];
+  #gathered = 0;
+  #fill = 0;
+  #length = 0;
+  #lane: Lane | undefined;
+  #start = 0;
+  #written = 0;
+  #flushing: Promise<void> | undefined;
+
+  constructor(journal: Journal, source: IngestSource) {
+    this.#journal = journal;
+    this.#source = source;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Copies the bytes; a promise means: wait before the next. */
+  append(chunk: Uint8Array): Promise<void> | void {
+    this.#hash.update(chunk);
+    this.#length += chunk.length;
+    return this.#gather(chunk);
+  }
+
+  #gather(chunk: Uint8Array): Promise<void> | void {
+    let at = 0;
+    while (at < chunk.length) {
+      let piece = this.#pieces.at(-1);
+      if (!piece || this.#fill === piece.length) {
+        piece = Buffer.allocUnsafeSlow(pieceBytes(this.#pieces.length, chunk.length - at));
+        this.#pieces.push(piece);
+        this.#fill = 0;
+      }
+      const count = Math.min(chunk.length - at, piece.length - this.#fill);
+      piece.set(at === 0 && count === chunk.length ? chunk : chunk.subarray(at, at + count), this.#fill);
+      this.#fill += count;
+      this.#gathered += count;
+      at += count;
+    }
+    return this.#gathered >= GATHER_BYTES ? this.#flush() : undefined;
+  }
+
+  /** The gathered bytes as a list for writev. */
+  #take(): Buffer[] {
+    const pieces = this.#pieces;
+    const last = pieces.at(-1);
+    if (last) pieces[pieces.length - 1] = last.subarray(0, this.#fill);
+    this.#pieces = [];
+    this.#gathered = 0;
+    this.#fill = 0;
+    return pieces;
+  }
+
+  /** One piece is written while the next is gathered: a promise only when the disk is behind. */
+  async #flush(): Promise<void> {
+    await this.#flushing;
+    this.#flushing = this.#writePieces(this.#take());
+    // Seen by whoever awaits it next; here it must not count as unhandled.
+    this.#flushing.catch(() => undefined);
+  }
+
+  async #writePieces(pieces: Buffer[]): Promise<void> {
+    const lane = (this.#lane ??= await this.#borrow());
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const at = this.#start + HEADER_BYTES + this.#written;
+    this.#written += bytes;
+    try {
+      if (this.#written === bytes) {
+        await writeAll(lane.fd, [this.#header('open', 0), ...pieces], this.#start);
+      } else await writeAll(lane.fd, pieces, at);
+    } catch (error) {
+      throw this.#journal.fail(error);
+    }
+  }
+
+  async #borrow(): Promise<Lane> {
+    const lane = await this.#journal.borrow();
+    this.#start = lane.position;
+    return lane;
+  }
+
+  #header(kind: RecordKind, length: number, fault?: string): Buffer {
+    return encodeHeader({ kind, length, receivedAt: this.#receivedAt, source: this.#source, fault });
+  }
+
+  /**
+   * Makes the record durable. The caller has to take `start` out of the lane's `pending` when the index knows the record.
+   *
+   * @throws Fault ARCHIVE_DISK: then nothing may be acknowledged.
+   */
+  async finish(kind: 'object' | 'quarantine', fault?: string): Promise<Kept> {
+    await this.#flushing;
+    const rest = this.#take();
+    const sha256 = this.#hash.digest();
+    const length = this.#length;
+    const lane = (this.#lane ??= await this.#borrow());
+    const start = this.#start;
+    const end = start + HEADER_BYTES + length + TRAILER_BYTES;
+    const header = this.#header(kind, length, fault);
+    const trailer = encodeTrailer({ length, sha256 });
+    try {
+      if (this.#written === 0) {
+        await writeAll(lane.fd, [header, ...rest, trailer], start);
+      } else {
+        await writeAll(lane.fd, [...rest, trailer], start + HEADER_BYTES + this.#written);
+        await writeAll(lane.fd, [header], start);
+      }
+      await syncData(lane.fd);
+    } catch (error) {
+      throw this.#journal.fail(error);
+    }
+    lane.position = end;
+    lane.pending.add(start);
+    this.#journal.release(lane);
+    return { lane, start, end, offset: start + HEADER_BYTES, length, sha256, receivedAt: this.#receivedAt };
+  }
+
+  /** Nothing of it stays. */
+  async abort(): Promise<void> {
+    await this.#flushing?.catch(() => undefined);
+    this.#take();
+    const lane = this.#lane;
+    if (!lane) return;
+    ftruncateSync(lane.fd, this.#start);
+    this.#journal.release(lane);
+  }
+}
+
+/** The first piece fits a small object, later ones are for a stream. */
+function pieceBytes(index: number, wanted: number): number {
+  if (index === 0) return Math.min(PIECE_BYTES, Math.max(16 * 1024, wanted));
+  return PIECE_BYTES;
+}
+
+/**
+ * The bytes of a record that is not wanted after all (the same object is kept already): given back where possible, else
+ * marked so that nobody reads them again.
+ */
+export async function discard(journal: Journal, kept: Kept, source: IngestSource): Promise<void> {
+  const { lane, start, end, length, receivedAt } = kept;
+  if (!journal.retract(lane, start, end)) {
+    const header = encodeHeader({ kind: 'void', length, receivedAt, source, fault: undefined });
+    await writeAll(lane.fd, [header], start);
+  }
+  lane.pending.delete(start);
+}

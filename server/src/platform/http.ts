@@ -1,0 +1,193 @@
+/**
+ * The HTTP kit all doors stand on: request ids, security headers, errors as Problem JSON, and the promise that
+ * every route says who may call it.
+ *
+ * Source: RFC 9457 (problem details, in our own shape `Problem` of core/contract/api.ts), PS3.18 §8.5 (statuses).
+ * Layer:  server/platform. Who is asking is decided above, by identity's hooks.
+ */
+import { randomBytes } from 'node:crypto';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import {
+  hasZodFastifySchemaValidationErrors,
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import type { FastifyBaseLogger } from 'fastify';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+
+declare module 'fastify' {
+  /** Exactly one of these is on every route; start-up fails otherwise. */
+  interface FastifyContextConfig {
+    /** The right (identity/types.ts) the caller must have. */
+    right?: string;
+    /** Anyone, even signed out: only what the sign-in page needs. */
+    public?: true;
+    /** Any person or machine that is signed in, whatever the roles. */
+    signedIn?: true;
+    /** A read that happens by itself and so is no sign of a person at the screen (idle lock). */
+    background?: true;
+  }
+}
+
+export interface HttpSettings {
+  /** How many proxies in front may be believed about X-Forwarded-*; 0: none. */
+  readonly trustedProxies?: number | undefined;
+  /** The address people type when it is not this server's own, e.g. https://pacs.example.org. */
+  readonly publicUrl?: string | undefined;
+}
+
+/** A small body: our own JSON. Uploads and STOW stream and set their own limits. */
+const JSON_BODY_LIMIT = 1024 * 1024;
+/** A request line and headers take milliseconds; a client that needs longer is holding a socket (attack: slowloris). */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** A UID path with series, instance and frames list: longer parameters are refused by the router. */
+const MAX_PARAM_LENGTH = 8192;
+
+export type HttpServer = ReturnType<typeof createHttp> extends Promise<infer T> ? T : never;
+
+/**
+ * A Fastify server without routes. Add doors, then `listen`.
+ *
+ * @throws on registration of a route whose `config` has none or several of `right`, `public`, `signedIn`.
+ */
+export async function createHttp(options: {
+  readonly config: HttpSettings;
+  readonly log: FastifyBaseLogger;
+}) {
+  const { config, log } = options;
+  const https = config.publicUrl?.startsWith('https://') ?? false;
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    trustProxy: config.trustedProxies ?? false,
+    bodyLimit: JSON_BODY_LIMIT,
+    genReqId: () => randomBytes(8).toString('hex'),
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    requestTimeout: 0,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+  }).withTypeProvider<ZodTypeProvider>();
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
+  app.server.on('connection', (socket) => socket.setNoDelay(true));
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+
+  app.addHook('onRoute', (route) => {
+    const { right, public: open, signedIn } = route.config ?? {};
+    if ([right, open, signedIn].filter((value) => value !== undefined).length !== 1)
+      throw new Error(
+        `route ${String(route.method)} ${route.url} must declare one of right, public, signedIn`,
+      );
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    // The pattern, not the URL: URLs hold patient ids and UIDs.
+    request.log.info(
+      {
+        method: request.method,
+        route: request.routeOptions.url ?? 'none',
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+      },
+      'request',
+    );
+    done();
+  });
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
+  app.setNotFoundHandler((request, reply) => sendProblem(new Fault('NOT_FOUND'), request, reply));
+
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        // Image codecs are WebAssembly; nothing else may be compiled from text.
+        scriptSrc: ["'self'", "'wasm-unsafe-eval'"],
+        workerSrc: ["'self'", 'blob:'],
+        // Mantine and the viewer set element styles.
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        imgSrc: ["'self'", 'blob:', 'data:'],
+        mediaSrc: ["'self'", 'blob:'],
+        fontSrc: ["'self'", 'data:'],
+        connectSrc: ["'self'", 'blob:', 'data:'],
+        frameSrc: ["'self'", 'blob:'],
+        objectSrc: ["'none'"],
+        baseUri: ["'none'"],
+        formAction: ["'self'"],
+        frameAncestors: ["'self'"],
+      },
+    },
+    frameguard: { action: 'sameorigin' },
+    referrerPolicy: { policy: 'no-referrer' },
+    // Only behind TLS: on plain http in a clinic's network it would lock people out.
+    strictTransportSecurity: https,
+  });
+  await app.register(rateLimit, {
+    global: false,
+    errorResponseBuilder: (_request, context) =>
+      new Fault('TOO_MANY_REQUESTS', { retrySeconds: Math.ceil(context.ttl / 1000) }),
+  });
+  await app.register(swagger, {
+    openapi: { openapi: '3.1.0', info: { title: 'Lightbox', version: '0.1.0' } },
+    transform: jsonSchemaTransform,
+  });
+  return app;
+}
+
+/** Answers any thrown value as `Problem`; what is our own failure goes to the log, what is the caller's does not. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const fault = toFault(error);
+  const status = fault.row.http;
+  if (status >= 500)
+    request.log.error({ code: fault.code, facts: fault.facts, err: fault.cause }, 'request failed');
+  const facts = Object.fromEntries(Object.entries(fault.facts).filter(([, value]) => value !== undefined));
+  if (typeof facts['retrySeconds'] === 'number') reply.header('retry-after', String(facts['retrySeconds']));
+  return reply
+    .status(status)
+    .type('application/problem+json')
+    .header('cache-control', 'no-store')
+    .serializer((payload: unknown) => JSON.stringify(payload))
+    .send({
+      code: fault.code,
+      message: fault.row.meaning,
+      requestId: request.id,
+      ...(Object.keys(facts).length ? { facts } : {}),
+    });
+}
+
+/** Fastify's own errors as rows of our table. Only paths of wrong fields are told, never their values. */
+export function toFault(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const first = error.validation[0];
+    return new Fault('BAD_REQUEST', {
+      part: error.validationContext,
+      field: first?.instancePath.replace(/^\//, '') || undefined,
+      problem: first?.keyword,
+    });
+  }
+  const { code, statusCode } = error as Partial<FastifyError>;
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Fault('TOO_LARGE');
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Fault('UNSUPPORTED_MEDIA');
+  if (statusCode === 404) return new Fault('NOT_FOUND');
+  if (statusCode === 503) return new Fault('BUSY');
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new Fault('BAD_REQUEST');
+  return asFault(error);
+}
+
+/** The type doors take: any of our servers, whatever its logger. */
+export type HttpApp = FastifyInstance;
