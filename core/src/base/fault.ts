@@ -27,6 +27,36 @@ export const FAULTS = {
   NOT_ACCEPTABLE: row(406, 0xa900, 'None of the media types or transfer syntaxes asked for can be produced.'),
   UNSUPPORTED_MEDIA: row(415, 0xa900, 'The media type of the body is not supported.'),
   BUSY: row(503, 0xa700, 'The server is at its limit. Try again shortly.'),
+  TOO_MANY_REQUESTS: row(429, 0xa700, 'Too many attempts. Wait and try again.'),
+  PORT_BUSY: row(
+    500,
+    0x0110,
+    'A port is in use by another program. End that program or choose another port.',
+  ),
+  // --- identity
+  SESSION_LOCKED: row(
+    423,
+    0x0124,
+    'The session is locked after a time without activity. Enter the password.',
+  ),
+  PASSWORD_WRONG: row(403, 0x0124, 'The password is not right.'),
+  ORIGIN_REFUSED: row(403, 0x0124, 'The request comes from another site. Open Lightbox at its own address.'),
+  SETUP_DONE: row(409, 0x0111, 'Lightbox is set up already. Sign in.'),
+  SETUP_TOKEN: row(403, 0x0124, 'The setup link is not valid. Use the one printed at the latest start.'),
+  INVITATION_INVALID: row(403, 0x0124, 'The invitation is not valid any more. Ask for a new one.'),
+  USER_EXISTS: row(409, 0x0111, 'There is a person with this e-mail address already.'),
+  LAST_ADMINISTRATOR: row(409, 0x0110, 'At least one active administrator has to remain.'),
+  DEVICE_EXISTS: row(409, 0x0111, 'There is a device with this AE title already.'),
+  AUDIT_BEHIND: row(503, 0xa700, 'The audit trail cannot be written, so nothing that needs it is done.'),
+  // --- upload and documents
+  UPLOAD_ZIP: row(400, 0xc000, 'The ZIP file is damaged or not well formed.'),
+  UPLOAD_ZIP_LIMIT: row(
+    413,
+    0xa700,
+    'The ZIP file holds more files or unpacks to more bytes than the limit.',
+  ),
+  UPLOAD_ENCRYPTED: row(400, 0xc000, 'The file in the ZIP is encrypted.'),
+  DOCUMENT_UNREADABLE: row(422, 0xc000, 'The document in this object cannot be read.'),
   // --- reading DICOM (core/dicom)
   DICOM_NOT_PART10: row(400, 0xc000, 'The file does not begin with a DICOM preamble or a readable data set.'),
   DICOM_TRUNCATED: row(400, 0xc000, 'The data ends in the middle of an element.'),

@@ -1,0 +1,172 @@
+/**
+ * The tables of identity. Those named auth_* have the columns better-auth expects, and a few of ours.
+ *
+ * Layer:  server/identity.
+ */
+import { sql } from 'kysely';
+import type { Migrations } from '../platform/database.ts';
+
+export const identityMigrations: Migrations = {
+  '0201_people': {
+    async up(db) {
+      await sql`
+        CREATE TABLE auth_user (
+          id text PRIMARY KEY,
+          name text NOT NULL,
+          email text NOT NULL UNIQUE,
+          "emailVerified" boolean NOT NULL DEFAULT false,
+          image text,
+          "createdAt" timestamptz NOT NULL DEFAULT now(),
+          "updatedAt" timestamptz NOT NULL DEFAULT now(),
+          "twoFactorEnabled" boolean NOT NULL DEFAULT false,
+          roles text[] NOT NULL DEFAULT '{}',
+          active boolean NOT NULL DEFAULT true,
+          "lastSeenAt" timestamptz
+        )`.execute(db);
+      await sql`
+        CREATE TABLE auth_session (
+          id text PRIMARY KEY,
+          "userId" text NOT NULL REFERENCES auth_user ON DELETE CASCADE,
+          token text NOT NULL UNIQUE,
+          "expiresAt" timestamptz NOT NULL,
+          "ipAddress" text,
+          "userAgent" text,
+          "createdAt" timestamptz NOT NULL DEFAULT now(),
+          "updatedAt" timestamptz NOT NULL DEFAULT now(),
+          "lastActiveAt" timestamptz NOT NULL DEFAULT now(),
+          "lockedAt" timestamptz
+        )`.execute(db);
+      await sql`CREATE INDEX auth_session_user ON auth_session ("userId")`.execute(db);
+      await sql`
+        CREATE TABLE auth_account (
+          id text PRIMARY KEY,
+          "userId" text NOT NULL REFERENCES auth_user ON DELETE CASCADE,
+          "accountId" text NOT NULL,
+          "providerId" text NOT NULL,
+          "accessToken" text,
+          "refreshToken" text,
+          "idToken" text,
+          "accessTokenExpiresAt" timestamptz,
+          "refreshTokenExpiresAt" timestamptz,
+          scope text,
+          password text,
+          "createdAt" timestamptz NOT NULL DEFAULT now(),
+          "updatedAt" timestamptz NOT NULL DEFAULT now(),
+          UNIQUE ("providerId", "accountId")
+        )`.execute(db);
+      await sql`CREATE INDEX auth_account_user ON auth_account ("userId")`.execute(db);
+      await sql`
+        CREATE TABLE auth_verification (
+          id text PRIMARY KEY,
+          identifier text NOT NULL,
+          value text NOT NULL,
+          "expiresAt" timestamptz NOT NULL,
+          "createdAt" timestamptz NOT NULL DEFAULT now(),
+          "updatedAt" timestamptz NOT NULL DEFAULT now()
+        )`.execute(db);
+      await sql`CREATE INDEX auth_verification_identifier ON auth_verification (identifier)`.execute(db);
+      await sql`
+        CREATE TABLE auth_two_factor (
+          id text PRIMARY KEY,
+          "userId" text NOT NULL REFERENCES auth_user ON DELETE CASCADE,
+          secret text NOT NULL,
+          "backupCodes" text NOT NULL,
+          verified boolean NOT NULL DEFAULT true,
+          "failedVerificationCount" integer NOT NULL DEFAULT 0,
+          "lockedUntil" timestamptz
+        )`.execute(db);
+      await sql`CREATE INDEX auth_two_factor_user ON auth_two_factor ("userId")`.execute(db);
+      await sql`
+        CREATE TABLE invitation (
+          token_hash bytea PRIMARY KEY,
+          user_id text NOT NULL REFERENCES auth_user ON DELETE CASCADE,
+          expires_at timestamptz NOT NULL
+        )`.execute(db);
+      await sql`
+        CREATE TABLE preference (
+          user_id text NOT NULL REFERENCES auth_user ON DELETE CASCADE,
+          key text NOT NULL,
+          value jsonb NOT NULL,
+          PRIMARY KEY (user_id, key)
+        )`.execute(db);
+      await sql`
+        CREATE TABLE api_key (
+          id text PRIMARY KEY,
+          name text NOT NULL,
+          hash bytea NOT NULL UNIQUE,
+          start text NOT NULL,
+          rights text[] NOT NULL,
+          created_by text NOT NULL,
+          created_at timestamptz NOT NULL DEFAULT now(),
+          expires_at timestamptz,
+          last_used_at timestamptz,
+          revoked_at timestamptz
+        )`.execute(db);
+      await sql`CREATE TABLE identity_secret (name text PRIMARY KEY, value text NOT NULL)`.execute(db);
+    },
+  },
+  '0202_devices': {
+    async up(db) {
+      await sql`
+        CREATE TABLE device (
+          id text PRIMARY KEY,
+          ae_title text NOT NULL UNIQUE,
+          description text NOT NULL DEFAULT '',
+          host text,
+          port integer,
+          check_address boolean NOT NULL DEFAULT false,
+          verbs text[] NOT NULL
+        )`.execute(db);
+      await sql`
+        CREATE TABLE refused_device (
+          calling_ae text NOT NULL,
+          called_ae text NOT NULL,
+          remote_address text NOT NULL,
+          reason text NOT NULL,
+          count integer NOT NULL,
+          last_at timestamptz NOT NULL,
+          PRIMARY KEY (calling_ae, called_ae, remote_address)
+        )`.execute(db);
+    },
+  },
+  '0203_audit': {
+    async up(db) {
+      await sql`
+        CREATE TABLE audit_trail (
+          seq bigint PRIMARY KEY,
+          at timestamptz(3) NOT NULL,
+          event text NOT NULL,
+          outcome text NOT NULL,
+          principal_kind text NOT NULL,
+          principal_id text NOT NULL,
+          principal_name text NOT NULL,
+          remote_address text NOT NULL,
+          study_uids text[] NOT NULL,
+          detail jsonb NOT NULL,
+          hash bytea NOT NULL
+        )`.execute(db);
+      await sql`CREATE INDEX audit_trail_at ON audit_trail (at)`.execute(db);
+      await sql`CREATE INDEX audit_trail_study ON audit_trail USING gin (study_uids)`.execute(db);
+      await sql`CREATE INDEX audit_trail_principal ON audit_trail (principal_id, seq)`.execute(db);
+      // The last row's number and hash: without it, cutting rows off the end would leave a chain that still holds.
+      await sql`
+        CREATE TABLE audit_head (
+          one boolean PRIMARY KEY DEFAULT true CHECK (one),
+          seq bigint NOT NULL,
+          hash bytea NOT NULL
+        )`.execute(db);
+      await sql`INSERT INTO audit_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'))`.execute(db);
+      await sql`
+        CREATE FUNCTION audit_trail_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          RAISE EXCEPTION 'the audit trail is append-only' USING ERRCODE = 'insufficient_privilege';
+        END $$`.execute(db);
+      await sql`
+        CREATE TRIGGER audit_trail_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_trail
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_trail_refuse()`.execute(db);
+      await sql`
+        CREATE TRIGGER audit_head_stays BEFORE DELETE OR TRUNCATE ON audit_head
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_trail_refuse()`.execute(db);
+    },
+  },
+};
