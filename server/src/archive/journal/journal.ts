@@ -15,8 +15,8 @@ import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './record.ts';
 
 /** A full segment gets no further record; a larger object makes it longer. */
 export const SEGMENT_BYTES = 256 * 1024 * 1024;
-/** Objects written at once; further ones wait for a lane. More would only make the disk seek. */
-const MAX_LANES = 32;
+/** Objects written at once; further ones wait for a lane. A slow sender of a large object holds one, and must not stop the others. */
+const MAX_LANES = 256;
 const BLOB_PREFIX = 'journal/';
 
 /** Where the index says an object lies: `journal/<segment>`. Segment names are ours alone. */

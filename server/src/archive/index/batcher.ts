@@ -1,0 +1,288 @@
+/**
+ * Puts objects into the index: everything that waits goes into one transaction, the next one gathers meanwhile. Under load
+ * transactions grow, when it is quiet an object waits for nobody.
+ *
+ * Layer:  server/archive.
+ */
+import pg from 'pg';
+import type { Log } from '../../platform/log.ts';
+import type { Kept } from '../journal/append.ts';
+import { blobOf, type Checkpoint } from '../journal/journal.ts';
+import type { IngestSource } from '../types.ts';
+import type { ObjectEntry } from './describe.ts';
+import { PATIENT_MISMATCH, Resolver } from './resolve.ts';
+
+export interface NewObject {
+  readonly entry: ObjectEntry;
+  readonly kept: Pick<Kept, 'offset' | 'length' | 'sha256' | 'receivedAt'> & { readonly segment: string };
+  readonly dataSetOffset: number;
+  readonly source: IngestSource;
+}
+
+/** added: findable now. present: an object with this SOP Instance UID was there before; `object` says which. */
+export type AddOutcome =
+  | { readonly added: true; readonly warnings: readonly string[] }
+  | { readonly added: false; readonly present: PresentObject };
+
+export interface PresentObject {
+  readonly blob: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly dataSetOffset: number;
+  readonly sha256: Buffer;
+}
+
+interface Waiting {
+  readonly object: NewObject;
+  readonly settle: (outcome: AddOutcome) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** One transaction takes at most so many objects: the others of a burst need not wait for the slowest. */
+const LARGEST_BATCH = 256;
+const RETRIES = 5;
+/** Deadlock, serialization failure, and a row that another node took away between two of our statements. */
+const RETRY_CODES: ReadonlySet<string> = new Set(['40P01', '40001', '23503']);
+
+const INSERT = {
+  name: 'index-objects',
+  text: `
+    WITH new AS (
+      INSERT INTO instance (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
+        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, sha256, frames, attributes, warnings,
+        received_at)
+      SELECT series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
+        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, decode(sha256, 'hex'), frames,
+        attributes::jsonb, string_to_array(warnings, ','), received_at
+      FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
+        $9::int[], $10::text[], $11::bigint[], $12::bigint[], $13::int[], $14::bigint[], $15::text[], $16::text[],
+        $17::text[], $18::text[], $19::timestamptz[])
+        AS t (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns, frame_count, blob,
+          blob_offset, blob_length, data_set_offset, header_end, sha256, frames, attributes, warnings, received_at)
+      ON CONFLICT (sop_uid) DO NOTHING
+      RETURNING series_fk, study_fk, sop_uid, sop_class_uid, frame_count, blob_length
+    ), of_series AS (
+      SELECT series_fk, count(*) AS instances, sum(frame_count) AS frames, array_agg(DISTINCT sop_class_uid) AS classes
+      FROM new GROUP BY series_fk ORDER BY series_fk
+    ), of_study AS (
+      SELECT study_fk, count(*) AS instances, sum(blob_length) AS bytes, array_agg(DISTINCT sop_class_uid) AS classes
+      FROM new GROUP BY study_fk ORDER BY study_fk
+    ), series_counts AS (
+      UPDATE series SET
+        instance_count = instance_count + of_series.instances,
+        frame_count = frame_count + of_series.frames,
+        changed_at = now(),
+        sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
+          ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
+      FROM of_series WHERE series.id = of_series.series_fk
+    ), study_counts AS (
+      UPDATE study SET
+        instance_count = instance_count + of_study.instances,
+        bytes = study.bytes + of_study.bytes,
+        changed_at = now(),
+        stable = false,
+        sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
+          ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
+      FROM of_study WHERE study.id = of_study.study_fk
+    )
+    SELECT sop_uid FROM new`,
+} as const;
+
+export interface BatcherEvents {
+  /** Objects of a study became findable. */
+  readonly changed: (studyUid: string, instances: number) => void;
+}
+
+export class Batcher {
+  readonly #url: string;
+  readonly #log: Log;
+  readonly #events: BatcherEvents;
+  readonly #resolver = new Resolver();
+  #client: Promise<pg.Client> | undefined;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(url: string, log: Log, events: BatcherEvents) {
+    this.#url = url;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  /** Resolves when the object is committed, and so visible to every search. */
+  add(object: NewObject): Promise<AddOutcome> {
+    return new Promise((settle, fail) => {
+      this.#waiting.push({ object, settle, fail });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    // What arrives within the same turn of the event loop comes along.
+    await new Promise((settle) => setImmediate(settle));
+    while (this.#waiting.length) {
+      const batch = this.#takeBatch();
+      try {
+        await this.#commit(batch);
+      } catch (error) {
+        for (const one of batch) one.fail(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  /** Two objects of one name cannot be in one INSERT: the second waits for the next batch. */
+  #takeBatch(): Waiting[] {
+    const names = new Set<string>();
+    const batch: Waiting[] = [];
+    const later: Waiting[] = [];
+    for (const one of this.#waiting) {
+      const name = one.object.entry.instance.sopUid;
+      if (batch.length < LARGEST_BATCH && !names.has(name)) {
+        names.add(name);
+        batch.push(one);
+      } else later.push(one);
+    }
+    this.#waiting = later;
+    return batch;
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await this.#try(batch);
+      } catch (error) {
+        this.#resolver.forget();
+        const code = (error as { code?: string }).code ?? '';
+        if (tries >= RETRIES || this.#closed || !(RETRY_CODES.has(code) || isConnectionLoss(error)))
+          throw error;
+        this.#log.warn({ err: error, tries }, 'index transaction is tried again');
+        if (isConnectionLoss(error)) await this.#reconnect();
+      }
+    }
+  }
+
+  async #try(batch: readonly Waiting[]): Promise<void> {
+    const client = await (this.#client ??= this.#connect());
+    const objects = batch.map((one) => one.object);
+    const places = await this.#resolver.resolve(client, objects);
+    const column = <T>(read: (object: NewObject, index: number) => T): T[] => objects.map(read);
+    const answer = await client.query<{ sop_uid: string }>({
+      ...INSERT,
+      values: [
+        places.map((place) => place.seriesFk),
+        places.map((place) => place.studyFk),
+        column(({ entry }) => entry.instance.sopUid),
+        column(({ entry }) => entry.instance.sopClassUid),
+        column(({ entry }) => entry.instance.transferSyntaxUid),
+        column(({ entry }) => entry.instance.number ?? null),
+        column(({ entry }) => entry.instance.rows ?? null),
+        column(({ entry }) => entry.instance.columns ?? null),
+        column(({ entry }) => entry.instance.frameCount),
+        column(({ kept }) => blobOf(kept.segment)),
+        column(({ kept }) => kept.offset),
+        column(({ kept }) => kept.length),
+        column(({ dataSetOffset }) => dataSetOffset),
+        column(({ entry }) => entry.instance.headerEnd),
+        column(({ kept }) => kept.sha256.toString('hex')),
+        column(({ entry }) => (entry.instance.frames ? JSON.stringify(entry.instance.frames) : null)),
+        column(({ entry }) => entry.instance.attributes),
+        column(({ entry }, at) => warningsOf(entry, places[at]?.mismatch).join(',')),
+        column(({ kept }) => kept.receivedAt.toISOString()),
+      ],
+    });
+    const added = new Set(answer.rows.map((row) => row.sop_uid));
+    const present =
+      added.size < batch.length ? await this.#present(client, objects, added) : new Map<string, never>();
+    const counts = new Map<string, number>();
+    batch.forEach((one, at) => {
+      const { entry } = one.object;
+      if (added.has(entry.instance.sopUid)) {
+        counts.set(entry.study.studyUid, (counts.get(entry.study.studyUid) ?? 0) + 1);
+        one.settle({ added: true, warnings: warningsOf(entry, places[at]?.mismatch) });
+        return;
+      }
+      const other = present.get(entry.instance.sopUid);
+      if (other) one.settle({ added: false, present: other });
+      else one.fail(new Error('an object was taken away while another of its name came'));
+    });
+    for (const [studyUid, instances] of counts) this.#events.changed(studyUid, instances);
+  }
+
+  async #present(
+    client: pg.Client,
+    objects: readonly NewObject[],
+    added: ReadonlySet<string>,
+  ): Promise<Map<string, PresentObject>> {
+    const names = objects.map(({ entry }) => entry.instance.sopUid).filter((name) => !added.has(name));
+    const found = await client.query<Record<string, string> & { sha256: Buffer }>(
+      `SELECT sop_uid, blob, blob_offset, blob_length, data_set_offset, sha256 FROM instance WHERE sop_uid = ANY($1)`,
+      [names],
+    );
+    return new Map(
+      found.rows.map((row) => [
+        row['sop_uid'] ?? '',
+        {
+          blob: row['blob'] ?? '',
+          offset: Number(row['blob_offset']),
+          length: Number(row['blob_length']),
+          dataSetOffset: Number(row['data_set_offset']),
+          sha256: row.sha256,
+        },
+      ]),
+    );
+  }
+
+  /** Keeps the journal's checkpoint. Durably, and with it every commit before it: WAL is written in order. */
+  async saveCheckpoint(checkpoints: readonly Checkpoint[]): Promise<void> {
+    if (checkpoints.length === 0) return;
+    const client = await (this.#client ??= this.#connect());
+    await client.query(
+      `WITH durable AS (SELECT set_config('synchronous_commit', 'on', true))
+       INSERT INTO journal_segment (segment, indexed_to, sealed)
+       SELECT t.* FROM durable, unnest($1::text[], $2::bigint[], $3::boolean[]) AS t
+       ON CONFLICT (segment) DO UPDATE SET indexed_to = excluded.indexed_to, sealed = excluded.sealed`,
+      [
+        checkpoints.map((one) => one.segment),
+        checkpoints.map((one) => one.indexedTo),
+        checkpoints.map((one) => one.sealed),
+      ],
+    );
+  }
+
+  /** The index may lose its last moments in a crash: the journal is durable before, and is replayed. */
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.#url, options: '-c synchronous_commit=off' });
+    client.on('error', (error) => this.#log.warn({ err: error }, 'index connection lost'));
+    await client.connect();
+    return client;
+  }
+
+  async #reconnect(): Promise<void> {
+    const old = this.#client;
+    this.#client = undefined;
+    await old?.then((client) => client.end()).catch(() => undefined);
+    await new Promise((settle) => setTimeout(settle, 500));
+  }
+
+  /** Waits for what was added. */
+  async close(): Promise<void> {
+    while (this.#running) await this.#running;
+    this.#closed = true;
+    await this.#client?.then((client) => client.end()).catch(() => undefined);
+  }
+}
+
+const warningsOf = (entry: ObjectEntry, mismatch: boolean | undefined): string[] =>
+  mismatch ? [...entry.instance.warnings, PATIENT_MISMATCH] : [...entry.instance.warnings];
+
+/** The server went away, or is starting (57P03), or was told to stop (57P01, 57P02). */
+function isConnectionLoss(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as { code?: string }).code ?? '';
+  return (
+    code.startsWith('08') ||
+    ['57P01', '57P02', '57P03', 'ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE'].includes(code) ||
+    /Connection terminated|not queryable/.test(error.message)
+  );
+}

@@ -1,0 +1,210 @@
+/**
+ * Finds or makes the patient, study and series an object belongs to.
+ *
+ * A study whose objects name different patients is never mixed: each patient gets a row of the study of its own, and both
+ * rows carry the warning PATIENT_MISMATCH (attacks A25).
+ * Layer:  server/archive.
+ */
+import type pg from 'pg';
+import type { ObjectEntry } from './describe.ts';
+
+export const PATIENT_MISMATCH = 'PATIENT_MISMATCH';
+
+export interface Place {
+  readonly studyFk: string;
+  readonly seriesFk: string;
+  /** The study is also there with another patient. */
+  readonly mismatch: boolean;
+}
+
+interface Study {
+  readonly id: string;
+  mismatch: boolean;
+}
+
+type WithEntry = { readonly entry: ObjectEntry; readonly kept: { readonly receivedAt: Date } };
+
+/** Series a sender is busy with; a few hundred bytes each. */
+const REMEMBERED = 5000;
+
+export class Resolver {
+  /** By study UID, patient key and series UID. */
+  readonly #places = new Map<string, Place>();
+
+  /** After a failed transaction nothing that was learnt in it is certain. */
+  forget(): void {
+    this.#places.clear();
+  }
+
+  /** One place for each object, in order. Runs outside a transaction: each step can be repeated by anybody. */
+  async resolve(client: pg.Client, objects: readonly WithEntry[]): Promise<Place[]> {
+    const unknown = new Map<string, WithEntry>();
+    for (const object of objects) {
+      const key = placeKey(object.entry);
+      if (!this.#places.has(key) && !unknown.has(key)) unknown.set(key, object);
+    }
+    if (this.#places.size + unknown.size > REMEMBERED) this.#makeRoom(objects);
+    if (unknown.size) await this.#learn(client, unknown);
+    return objects.map((object) => this.#places.get(placeKey(object.entry))!);
+  }
+
+  #makeRoom(objects: readonly WithEntry[]): void {
+    const keep = new Set(objects.map((object) => placeKey(object.entry)));
+    for (const key of [...this.#places.keys()].slice(0, REMEMBERED / 2)) {
+      if (!keep.has(key)) this.#places.delete(key);
+    }
+  }
+
+  async #learn(client: pg.Client, unknown: ReadonlyMap<string, WithEntry>): Promise<void> {
+    const objects = [...unknown.values()].sort((one, other) =>
+      compare(studyKey(one.entry), studyKey(other.entry)),
+    );
+    const studies = await learnStudies(client, objects);
+    const rows = objects.map(({ entry, kept }) => ({
+      ...entry.series,
+      study_fk: studies.get(studyKey(entry))!.id,
+      at: kept.receivedAt.toISOString(),
+    }));
+    const answer = await client.query<{ study_fk: string; series_uid: string; id: string }>({
+      name: 'learn-series',
+      text: LEARN_SERIES,
+      values: [JSON.stringify(rows)],
+    });
+    const ids = new Map(answer.rows.map((row) => [`${row.study_fk} ${row.series_uid}`, row.id]));
+    for (const { entry } of objects) {
+      const study = studies.get(studyKey(entry))!;
+      const seriesFk = ids.get(`${study.id} ${entry.series.seriesUid}`);
+      if (seriesFk === undefined)
+        throw Object.assign(new Error('a series was taken away'), { code: '40001' });
+      this.#places.set(placeKey(entry), { studyFk: study.id, seriesFk, mismatch: study.mismatch });
+    }
+  }
+}
+
+const studyKey = (entry: ObjectEntry): string => `${entry.study.studyUid} ${entry.patient.key}`;
+const placeKey = (entry: ObjectEntry): string => `${entry.series.seriesUid} ${studyKey(entry)}`;
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
+
+/** Inserting and updating in one statement: `new` holds the series that were not there, `old` those that were. */
+const LEARN_SERIES = `
+  WITH given AS (
+    SELECT DISTINCT ON (study_fk, "seriesUid") * FROM json_to_recordset($1::json) AS t (study_fk bigint, "seriesUid" text,
+      number int, modality text, description text, "bodyPart" text, laterality text, attributes text, at timestamptz)
+    ORDER BY study_fk, "seriesUid"
+  ), new AS (
+    INSERT INTO series (study_fk, series_uid, number, modality, description, body_part, laterality, attributes, created_at,
+      changed_at)
+    SELECT study_fk, "seriesUid", number, modality, description, "bodyPart", laterality, attributes::jsonb, at, at FROM given
+    ON CONFLICT (study_fk, series_uid) DO NOTHING
+    RETURNING id, study_fk, series_uid, modality
+  ), counted AS (
+    SELECT study_fk, count(*) AS series, array_agg(DISTINCT modality) FILTER (WHERE modality <> '') AS modalities
+    FROM new GROUP BY study_fk ORDER BY study_fk
+  ), study_counts AS (
+    UPDATE study SET
+      series_count = series_count + counted.series,
+      modalities = ARRAY(SELECT DISTINCT unnest(study.modalities || counted.modalities) ORDER BY 1),
+      modality_text = array_to_string(ARRAY(SELECT DISTINCT unnest(study.modalities || counted.modalities) ORDER BY 1), ',')
+    FROM counted WHERE study.id = counted.study_fk
+  )
+  SELECT id, study_fk, series_uid FROM new
+  UNION ALL
+  SELECT s.id, s.study_fk, s.series_uid FROM series s JOIN given ON s.study_fk = given.study_fk AND s.series_uid = "seriesUid"`;
+
+const FIND_STUDIES = `
+  SELECT s.id, s.study_uid, s.patient_id, s.issuer, p.key, s.warnings
+  FROM study s JOIN patient p ON p.id = s.patient_fk
+  WHERE s.study_uid = ANY($1) ORDER BY s.id`;
+
+interface StudyRow {
+  readonly id: string;
+  readonly study_uid: string;
+  readonly patient_id: string;
+  readonly issuer: string;
+  readonly key: string;
+  readonly warnings: readonly string[];
+}
+
+async function learnStudies(client: pg.Client, objects: readonly WithEntry[]): Promise<Map<string, Study>> {
+  const uids = [...new Set(objects.map(({ entry }) => entry.study.studyUid))];
+  const find = async (): Promise<StudyRow[]> =>
+    (await client.query<StudyRow>({ name: 'find-studies', text: FIND_STUDIES, values: [uids] })).rows;
+  let rows = await find();
+  const missing = objects.filter(({ entry }) => !rows.some((row) => isSame(row, entry)));
+  if (missing.length) {
+    await makeStudies(client, missing);
+    rows = await find();
+  }
+  const studies = new Map<string, Study>();
+  const apart = new Set<string>();
+  for (const { entry } of objects) {
+    const ofUid = rows.filter((row) => row.study_uid === entry.study.studyUid);
+    const found =
+      ofUid.find((row) => row.key === entry.patient.key) ?? ofUid.find((row) => isSame(row, entry));
+    if (!found) throw Object.assign(new Error('a study was taken away'), { code: '40001' });
+    const mismatch = ofUid.some((row) => !isSame(row, entry));
+    if (mismatch) for (const row of ofUid) if (!row.warnings.includes(PATIENT_MISMATCH)) apart.add(row.id);
+    studies.set(studyKey(entry), { id: found.id, mismatch });
+  }
+  if (apart.size) {
+    await client.query(
+      `UPDATE study SET warnings = array_append(warnings, $2) WHERE id = ANY($1) AND NOT warnings @> ARRAY[$2]`,
+      [[...apart], PATIENT_MISMATCH],
+    );
+  }
+  return studies;
+}
+
+/** The same patient: same ID, and the same issuer unless one of the two does not say. */
+function isSame(row: StudyRow, entry: ObjectEntry): boolean {
+  if (row.study_uid !== entry.study.studyUid) return false;
+  if (row.key === entry.patient.key) return true;
+  const { patientId, issuer } = entry.patient;
+  return patientId !== '' && row.patient_id === patientId && (row.issuer === '' || issuer === '');
+}
+
+const MAKE_STUDIES = `
+  WITH given AS (
+    SELECT * FROM json_to_recordset($1::json) AS t (key text, "patientId" text, issuer text, name text, "nameA" text,
+      "nameI" text, "nameP" text, "birthDate" text, sex text, patient_attributes text, "studyUid" text, date text, time text,
+      "timeTo" text, "studyId" text, description text, accession text, referrer text, "referrerFold" text, search text,
+      attributes text, at timestamptz)
+  ), new AS (
+    INSERT INTO patient (key, patient_id, issuer, name_a, name_i, name_p, search, birth_date, sex, attributes)
+    SELECT DISTINCT ON (key) key, "patientId", issuer, "nameA", "nameI", "nameP", search, "birthDate", sex,
+      patient_attributes::jsonb FROM given ORDER BY key
+    ON CONFLICT (key) DO NOTHING
+    RETURNING id, key
+  ), patients AS (
+    SELECT id, key FROM new UNION ALL SELECT p.id, p.key FROM patient p JOIN given USING (key)
+  )
+  INSERT INTO study (study_uid, patient_fk, patient_id, issuer, name, name_a, name_i, name_p, search, birth_date, sex,
+    study_date, study_time, study_time_to, study_id, description, accession, referrer, referrer_fold, attributes,
+    received_at, changed_at)
+  SELECT DISTINCT ON ("studyUid", p.id) "studyUid", p.id, "patientId", issuer, name, "nameA", "nameI", "nameP", search,
+    "birthDate", sex, date, time, "timeTo", "studyId", description, accession, referrer, "referrerFold",
+    patient_attributes::jsonb || attributes::jsonb, at, at
+  FROM given JOIN patients p ON p.key = given.key ORDER BY "studyUid", p.id
+  ON CONFLICT (study_uid, patient_fk) DO NOTHING`;
+
+/** Of two objects that both do not know their study yet, and differ in the issuer only, the first makes it. */
+async function makeStudies(client: pg.Client, objects: readonly WithEntry[]): Promise<void> {
+  const chosen: WithEntry[] = [];
+  for (const object of objects) {
+    const { study, patient } = object.entry;
+    const same = ({ entry }: WithEntry): boolean =>
+      entry.study.studyUid === study.studyUid &&
+      (entry.patient.key === patient.key ||
+        (patient.patientId !== '' &&
+          entry.patient.patientId === patient.patientId &&
+          (entry.patient.issuer === '' || patient.issuer === '')));
+    if (!chosen.some(same)) chosen.push(object);
+  }
+  const rows = chosen.map(({ entry, kept }) => ({
+    ...entry.patient,
+    patient_attributes: entry.patient.attributes,
+    ...entry.study,
+    at: kept.receivedAt.toISOString(),
+  }));
+  await client.query({ name: 'make-studies', text: MAKE_STUDIES, values: [JSON.stringify(rows)] });
+}
