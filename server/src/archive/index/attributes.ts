@@ -175,5 +175,5 @@ export function jsonText(value: unknown): string {
 /** The same for a column, cut to what an index can hold. */
 export function cleanText(text: string, longest = Number.MAX_SAFE_INTEGER): string {
   const clean = text.includes('\0') ? text.replaceAll('\0', '') : text;
-  return (clean.length > longest ? clean.slice(0, longest) : clean).toWellFormed();
+  return (clean.length > longest ? clean.slice(0, longest) : clean).replace(/\p{Surrogate}/gu, '\ufffd');
 }

@@ -83,11 +83,20 @@ export interface ObjectEntry {
   readonly instance: InstanceEntry;
 }
 
+/** Where the data set of a parse lies in the Part 10 file that is kept. */
+export interface Placement {
+  /** Length of the Part 10 file. */
+  readonly length: number;
+  readonly dataSetOffset: number;
+}
+
 /**
- * @param shift  What to add to offsets of the parse to count from the start of the Part 10 file.
+ * Offsets in the result count from the start of the Part 10 file; where its data set is deflated, from the start of the same
+ * file with the data set inflated.
+ *
  * @throws Fault DICOM_UID when a UID that everything hangs on is missing or not a UID.
  */
-export function describeObject(parsed: ParsedObject, shift: number): ObjectEntry {
+export function describeObject(parsed: ParsedObject, place: Placement): ObjectEntry {
   const ds = parsed.dataSet;
   const uids = {
     studyUid: requiredUid(ds, Tags.StudyInstanceUID),
@@ -100,7 +109,7 @@ export function describeObject(parsed: ParsedObject, shift: number): ObjectEntry
     patient,
     study: describeStudy(ds, uids.studyUid, patient),
     series: describeSeries(ds, uids.seriesUid),
-    instance: describeInstance(parsed, shift, uids),
+    instance: describeInstance(parsed, place, uids),
   };
 }
 
@@ -206,12 +215,13 @@ function smallInteger(ds: DataSet, tag: Tag): number | undefined {
 
 function describeInstance(
   parsed: ParsedObject,
-  shift: number,
+  place: Placement,
   uids: { readonly sopUid: string; readonly sopClassUid: string },
 ): InstanceEntry {
   const ds = parsed.dataSet;
   const frames = frameTable(parsed);
-  const pixelAt = parsed.pixelData?.offset;
+  const shift = place.dataSetOffset - (parsed.deflated ? 0 : parsed.dataSetOffset);
+  const pixelAt = parsed.deflated ? undefined : parsed.pixelData?.offset;
   return {
     ...uids,
     transferSyntaxUid: cleanText(parsed.transferSyntaxUid, 64),
@@ -219,7 +229,7 @@ function describeInstance(
     rows: integer(ds, Tags.Rows, 1, 65535),
     columns: integer(ds, Tags.Columns, 1, 65535),
     frameCount: frames?.frameCount ?? 0,
-    headerEnd: (parsed.deflated || pixelAt === undefined ? parsed.totalLength : pixelAt) + shift,
+    headerEnd: pixelAt === undefined ? place.length : pixelAt + shift,
     frames: frames && shiftFrames(frames, shift),
     attributes: attributesOf(ds, 'instance'),
     warnings: [...new Set(parsed.warnings.map((warning) => warning.code))],

@@ -153,6 +153,7 @@ export const archiveMigrations: Migrations = {
           received_at timestamptz NOT NULL,
           UNIQUE (blob, blob_offset)
         )`.execute(db);
+      await sql`CREATE INDEX quarantine_sha256 ON quarantine (sha256)`.execute(db);
       await sql`
         CREATE TABLE journal_segment (
           segment text COLLATE "C" PRIMARY KEY,

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { ftruncateSync } from 'node:fs';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import type { IngestSource } from '../types.ts';
 import { syncData, writeAll } from './files.ts';
 import { type Journal, type Lane } from './journal.ts';
@@ -105,8 +106,16 @@ export class RecordWriter {
         await writeAll(lane.fd, [this.#header('open', 0), ...pieces], this.#start);
       } else await writeAll(lane.fd, pieces, at);
     } catch (error) {
-      throw this.#journal.fail(error);
+      throw this.#failed(error);
     }
+  }
+
+  /** No room is not a broken disk: the record goes, others stay, reading goes on. */
+  #failed(error: unknown): Fault {
+    const code = (error as { code?: string }).code;
+    return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
+      ? new Fault('ARCHIVE_FULL', {}, { cause: error })
+      : this.#journal.fail(error);
   }
 
   async #borrow(): Promise<Lane> {
@@ -122,7 +131,7 @@ export class RecordWriter {
   /**
    * Makes the record durable. The caller has to take `start` out of the lane's `pending` when the index knows the record.
    *
-   * @throws Fault ARCHIVE_DISK: then nothing may be acknowledged.
+   * @throws Fault ARCHIVE_DISK, ARCHIVE_FULL: then nothing may be acknowledged, and `abort` gives the lane back.
    */
   async finish(kind: 'object' | 'quarantine', fault?: string): Promise<Kept> {
     await this.#flushing;
@@ -141,6 +150,10 @@ export class RecordWriter {
         await writeAll(lane.fd, [...rest, trailer], start + HEADER_BYTES + this.#written);
         await writeAll(lane.fd, [header], start);
       }
+    } catch (error) {
+      throw this.#failed(error);
+    }
+    try {
       await syncData(lane.fd);
     } catch (error) {
       throw this.#journal.fail(error);
@@ -157,7 +170,12 @@ export class RecordWriter {
     this.#take();
     const lane = this.#lane;
     if (!lane) return;
-    ftruncateSync(lane.fd, this.#start);
+    this.#lane = undefined;
+    try {
+      ftruncateSync(lane.fd, this.#start);
+    } catch (error) {
+      throw this.#journal.fail(error);
+    }
     this.#journal.release(lane);
   }
 }
