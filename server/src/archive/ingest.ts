@@ -194,7 +194,8 @@ class ObjectWriter implements IngestWriter {
    * so it may cost a second write.
    */
   async #rewrite(parsed: ParsedObject, entry: ObjectEntry): Promise<IngestOutcome> {
-    const raw = await this.#record.finish('object');
+    // A crash in between leaves it to the quarantine, not to the index.
+    const raw = await this.#record.finish('quarantine', 'DICOM_NOT_PART10');
     const record = new RecordWriter(this.#parts.journal, this.#source);
     try {
       const meta = writeFileMeta(
@@ -229,7 +230,7 @@ class ObjectWriter implements IngestWriter {
       source: this.#source,
     };
     let outcome: AddOutcome | undefined;
-    let status: IngestOutcome['status'] = 'stored';
+    let status = 'stored' as IngestOutcome['status'];
     await this.#settle(kept, async () => {
       outcome = await this.#parts.batcher.add(object);
       if (outcome.added) return true;

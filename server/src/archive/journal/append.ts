@@ -158,6 +158,8 @@ export class RecordWriter {
     } catch (error) {
       throw this.#journal.fail(error);
     }
+    // Others may write to the lane from here on.
+    this.#lane = undefined;
     lane.position = end;
     lane.pending.add(start);
     this.#journal.release(lane);
