@@ -57,6 +57,14 @@ export const FAULTS = {
   ),
   UPLOAD_ENCRYPTED: row(400, 0xc000, 'The file in the ZIP is encrypted.'),
   DOCUMENT_UNREADABLE: row(422, 0xc000, 'The document in this object cannot be read.'),
+  // --- DICOMweb and pixels
+  RANGE_NOT_SATISFIABLE: row(416, 0xa900, 'The byte range asked for lies outside the object.'),
+  MULTIPART_BROKEN: row(400, 0xc000, 'The multipart body is not well formed or ends early.'),
+  STUDY_MISMATCH: row(409, 0xa900, 'The object belongs to another study than the one it was sent to.'),
+  PIXELS_NONE: row(406, 0xa900, 'The object has no image that can be shown.'),
+  PIXELS_UNSUPPORTED: row(406, 0xa900, 'The pixels are in a form for which there is no decoder here.'),
+  PIXELS_BROKEN: row(406, 0xa900, 'The pixels cannot be decoded; the object is served as it was received.'),
+  RENDER_TIMEOUT: row(406, 0xa900, 'Decoding the pixels took longer than the limit and was ended.'),
   // --- reading DICOM (core/dicom)
   DICOM_NOT_PART10: row(400, 0xc000, 'The file does not begin with a DICOM preamble or a readable data set.'),
   DICOM_TRUNCATED: row(400, 0xc000, 'The data ends in the middle of an element.'),

@@ -29,7 +29,11 @@ export type IngestForm =
       readonly sopClassUid: string;
       readonly sopInstanceUid: string;
     }
-  | { readonly form: 'part10' };
+  | {
+      readonly form: 'part10';
+      /** When given, an object of another study is refused with STUDY_MISMATCH and not kept (PS3.18 §10.5.1). */
+      readonly studyUid?: string | undefined;
+    };
 
 export interface IngestOutcome {
   /** stored: new. duplicate: the same bytes are already kept. conflict: same SOP Instance UID with other content, kept aside. quarantined: bytes kept for a human, not findable. refused: nothing kept (sender unknown or no space). */

@@ -1,0 +1,67 @@
+/**
+ * What rendering offers to the doors: frames in another transfer syntax, whole objects in another transfer syntax,
+ * and pictures a browser can show.
+ *
+ * Source: PS3.18 §8.3.5 (rendering parameters), §8.7.3 (media types and transfer syntaxes).
+ * Layer:  server/archive.
+ */
+import type { Readable } from 'node:stream';
+import type { InstanceRef } from '../types.ts';
+
+export type PictureType = 'image/jpeg' | 'image/png' | 'image/webp';
+
+/** Values to grey, PS3.18 §8.3.5.1.4; functions of PS3.3 §C.11.2.1.2 and §C.11.2.1.3. */
+export interface WindowOption {
+  readonly center: number;
+  readonly width: number;
+  readonly shape: 'linear' | 'linear-exact' | 'sigmoid';
+}
+
+/** PS3.18 §8.3.5.1.3: size of the picture, and which part of the image is put into it. Negative sizes flip. */
+export interface ViewportOption {
+  readonly width: number;
+  readonly height: number;
+  readonly source?:
+    | { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
+    | undefined;
+}
+
+export interface RenderOptions {
+  readonly type: PictureType;
+  /** 1 to 100; of lossy types. Default 90. */
+  readonly quality?: number | undefined;
+  readonly window?: WindowOption | undefined;
+  readonly viewport?: ViewportOption | undefined;
+  /** Lines burnt into the picture: who it is, how it was made (PS3.18 §8.3.5.1.1). */
+  readonly annotation?: readonly ('patient' | 'technique')[] | undefined;
+}
+
+export interface Picture {
+  readonly bytes: Uint8Array;
+  readonly type: PictureType;
+}
+
+export interface FrameBytes {
+  readonly bytes: Uint8Array;
+  readonly transferSyntaxUid: string;
+}
+
+export interface Renderer {
+  /**
+   * One frame as a picture; `frame` is zero-based.
+   *
+   * @throws Fault NOT_FOUND (no such frame), PIXELS_UNSUPPORTED, PIXELS_BROKEN, PIXELS_NONE, RENDER_TIMEOUT, TOO_LARGE.
+   */
+  rendered(ref: InstanceRef, frame: number, options: RenderOptions): Promise<Picture>;
+  /** A small picture of the middle frame, JPEG, at most `size` pixels wide and high; kept in memory and on disk. */
+  thumbnail(ref: InstanceRef, size: number): Promise<Picture>;
+  /** One frame in a transfer syntax; its own when `transferSyntaxUid` is '*' or equal. Throws as `rendered`. */
+  frame(ref: InstanceRef, index: number, transferSyntaxUid: string): Promise<FrameBytes>;
+  /** The Part 10 file in a transfer syntax, written while it is read. Throws as `rendered` before the first byte. */
+  transcode(ref: InstanceRef, transferSyntaxUid: string): Promise<Readable>;
+  /** Whether there is a codec for its transfer syntax. */
+  canDecode(ref: InstanceRef): boolean;
+  /** Whether frames and objects can be given in this transfer syntax: its own, uncompressed, or one we encode. */
+  canProduce(ref: InstanceRef, transferSyntaxUid: string): boolean;
+  close(): Promise<void>;
+}

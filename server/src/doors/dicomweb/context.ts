@@ -1,0 +1,53 @@
+/**
+ * What the handlers of the DICOMweb door share.
+ *
+ * Layer:  server/doors/dicomweb.
+ */
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
+import { Fault } from '@lightbox/core/base/fault.ts';
+import { isUid } from '@lightbox/core/base/uid.ts';
+import type { Renderer } from '../../archive/render/types.ts';
+import type { Archive, InstanceRef, ObjectScope } from '../../archive/types.ts';
+import type { Audit } from '../../identity/types.ts';
+import { principalOf } from './answer.ts';
+import type { ViewLog } from './view-log.ts';
+
+export interface DoorContext {
+  readonly archive: Archive;
+  readonly renderer: Renderer;
+  readonly audit: Audit;
+  readonly views: ViewLog;
+  readonly log: FastifyBaseLogger;
+  /** Path the door is mounted at: `/dicom-web`. */
+  readonly prefix: string;
+}
+
+/** Study, series and instance of the path; a name that is no UID is nobody's object (PS3.5 §9.1). */
+export function scopeOf(request: FastifyRequest): ObjectScope {
+  const { study, series, instance } = request.params as Record<string, string | undefined>;
+  for (const uid of [study, series, instance]) {
+    if (uid !== undefined && !isUid(uid)) throw new Fault('BAD_REQUEST', { problem: 'not a UID' });
+  }
+  return { studyUid: study ?? '', seriesUid: series, sopUid: instance };
+}
+
+/**
+ * The objects of a scope, and the look written down.
+ *
+ * @throws Fault NOT_FOUND when there are none.
+ */
+export async function find(
+  context: DoorContext,
+  request: FastifyRequest,
+  what: string,
+): Promise<[InstanceRef, ...InstanceRef[]]> {
+  const scope = scopeOf(request);
+  const principal = principalOf(request);
+  const [first, ...rest] = await context.archive.retrieve.list(scope);
+  if (!first) {
+    context.views.missed(principal, scope.studyUid, what, 'NOT_FOUND');
+    throw new Fault('NOT_FOUND');
+  }
+  context.views.viewed(principal, scope.studyUid, what);
+  return [first, ...rest];
+}
