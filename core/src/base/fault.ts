@@ -83,6 +83,19 @@ export const FAULTS = {
     0xa900,
     'A matching key has a value that is not possible for its value representation.',
   ),
+  // --- messages between DICOM programs (core/dimse)
+  PDU_TYPE: row(400, 0xc000, 'The peer sent a message of a kind that DICOM does not have.'),
+  PDU_LENGTH: row(400, 0xc000, 'The peer announced a message length that is not allowed.'),
+  PDU_ITEM_LENGTH: row(400, 0xc000, 'A length inside a message of the peer runs past its end.'),
+  PDU_VALUE: row(400, 0xc000, 'A message of the peer has a value that is not possible.'),
+  PDU_UNEXPECTED: row(400, 0xc000, 'The peer sent a message that is not expected at this point.'),
+  DIMSE_COMMAND: row(400, 0xc000, 'The command of a message cannot be understood.'),
+  DIMSE_NO_CONTEXT: row(400, 0x0122, 'The peer did not accept this kind of object in this transfer syntax.'),
+  DIMSE_REJECTED: row(502, 0x0110, 'The peer does not accept our association.'),
+  DIMSE_ABORTED: row(502, 0x0110, 'The association was aborted or the connection was lost.'),
+  DIMSE_TIMEOUT: row(504, 0x0110, 'The peer did not answer in time.'),
+  DIMSE_UNREACHABLE: row(502, 0x0110, 'The peer cannot be reached.'),
+  DIMSE_STATUS: row(502, 0x0110, 'The peer answered with a failure status.'),
   // --- starting (server/platform)
   CONFIG_VALUE: row(500, 0x0110, 'A setting has a value that is not possible. See docs/configuration.md.'),
   DATA_LOCKED: row(

@@ -1,0 +1,65 @@
+/**
+ * Statuses: how a DIMSE answer says what became of a request.
+ *
+ * Source: PS3.7 Annex C (general), PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND).
+ * Layer:  core/dimse.
+ */
+export const STATUS = {
+  success: 0x0000,
+  cancel: 0xfe00,
+  pending: 0xff00,
+  /** Matches go on, but one or more optional keys were not supported (PS3.4 Table C.4-1). */
+  pendingWarning: 0xff01,
+  noSuchSopClass: 0x0118,
+  duplicateInstance: 0x0111,
+  notAuthorized: 0x0124,
+  duplicateInvocation: 0x0210,
+  unrecognizedOperation: 0x0211,
+  mistypedArgument: 0x0212,
+  outOfResources: 0xa700,
+  doesNotMatch: 0xa900,
+  cannotUnderstand: 0xc000,
+} as const;
+
+export type StatusKind = 'success' | 'warning' | 'failure' | 'cancel' | 'pending';
+
+/** The class of a status (PS3.7 §C.1 to C.6). */
+export function statusKind(status: number): StatusKind {
+  if (status === STATUS.success) return 'success';
+  if (status === STATUS.pending || status === STATUS.pendingWarning) return 'pending';
+  if (status === STATUS.cancel) return 'cancel';
+  if (status === 0x0001 || (status & 0xf000) === 0xb000 || status === 0x0107 || status === 0x0116)
+    return 'warning';
+  return 'failure';
+}
+
+const MEANINGS: readonly (readonly [mask: number, value: number, meaning: string])[] = [
+  [0xffff, 0x0000, 'success'],
+  [0xffff, 0x0110, 'processing failure'],
+  [0xffff, 0x0111, 'another object with this SOP Instance UID is kept there already'],
+  [0xffff, 0x0112, 'no such object'],
+  [0xffff, 0x0115, 'invalid argument'],
+  [0xffff, 0x0117, 'invalid object instance'],
+  [0xffff, 0x0118, 'no such SOP class'],
+  [0xffff, 0x0122, 'SOP class not supported'],
+  [0xffff, 0x0124, 'not authorized'],
+  [0xffff, 0x0210, 'duplicate invocation'],
+  [0xffff, 0x0211, 'unrecognized operation'],
+  [0xffff, 0x0212, 'mistyped argument'],
+  [0xffff, 0x0213, 'resource limitation'],
+  [0xff00, 0xa700, 'out of resources'],
+  [0xff00, 0xa900, 'the data set does not match its SOP class or level'],
+  [0xffff, 0xb000, 'stored with changes'],
+  [0xffff, 0xb006, 'stored, some elements were left out'],
+  [0xffff, 0xb007, 'stored, although the data set does not match its SOP class'],
+  [0xf000, 0xc000, 'cannot understand'],
+  [0xffff, 0xfe00, 'cancelled'],
+  [0xffff, 0xff00, 'pending'],
+  [0xffff, 0xff01, 'pending, some optional keys are not supported'],
+];
+
+/** What a status says, in words for a person. */
+export function statusMeaning(status: number): string {
+  const found = MEANINGS.find(([mask, value]) => (status & mask) === value);
+  return found?.[2] ?? 'unknown status';
+}
