@@ -114,6 +114,8 @@ export const StudyRow = z.object({
   receivedAt: z.iso.datetime(),
   /** True until no object came for the quiet time: images are still arriving. */
   arriving: z.boolean(),
+  /** PATIENT_MISMATCH: objects of this study name different patients; to be shown to people. */
+  warnings: z.array(z.string()).optional(),
 });
 export const StudyPage = z.object({
   items: z.array(StudyRow),
@@ -138,6 +140,8 @@ export const SeriesRow = z.object({
   sopClassUids: z.array(z.string()),
   /** Middle instance: the thumbnail shown for the series. */
   thumbnailSopUid: z.string(),
+  /** Set when the series came with another patient than the study; to be shown to people. */
+  otherPatient: z.object({ patientName: PersonNameGroups, patientId: z.string() }).optional(),
 });
 export const StudyDetail = StudyRow.extend({ series: z.array(SeriesRow) });
 

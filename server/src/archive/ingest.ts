@@ -11,7 +11,7 @@ import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { uidValue } from '@lightbox/core/dicom/values.ts';
 import { writeFileMeta } from '@lightbox/core/dicom/write.ts';
 import type { Log } from '../platform/log.ts';
-import { Aside } from './aside.ts';
+import type { Aside } from './aside.ts';
 import type { DiskGauge } from './disk.ts';
 import type { AddOutcome, Batcher, NewObject } from './index/batcher.ts';
 import { describeObject, type ObjectEntry } from './index/describe.ts';

@@ -9,6 +9,7 @@ import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
+import type { Studies } from './studies.ts';
 
 /** Who brought an object; kept in the journal record and the audit trail. */
 export interface IngestSource {
@@ -134,7 +135,12 @@ export interface Retrieve {
   open(ref: InstanceRef, range?: { start: number; end: number }): Readable;
   /** A range of the Part 10 file in memory; refuses more than 512 MiB with TOO_LARGE. */
   read(ref: InstanceRef, start: number, end: number): Promise<Buffer>;
-  /** Header data set (no pixel data, large values as bulk), offsets counted from the start of the Part 10 file. */
+  /**
+   * A range as `header` and `frames` count it. Only a deflated object differs from `read`: there offsets count in the file
+   * with its data set inflated, and so does this.
+   */
+  readData(ref: InstanceRef, start: number, end: number): Promise<Buffer>;
+  /** Header data set (no pixel data, large values as bulk), offsets counted from the start of the Part 10 file; see `readData`. */
   header(ref: InstanceRef): Promise<DataSet>;
   /** Byte ranges of every frame, counted from the start of the Part 10 file; undefined when the object has no pixel data. */
   frames(ref: InstanceRef): Promise<FrameTable | undefined>;
@@ -170,6 +176,14 @@ export interface Archive {
   readonly query: Query;
   readonly retrieve: Retrieve;
   readonly quarantine: Quarantine;
+  /** The study list and one study, as the pages show them. */
+  readonly studies: Studies;
+  /** Resolves when the disk failed: nothing can be promised any more. The process has to end with an error and start again. */
+  readonly failed: Promise<Fault>;
+  /** Hashes every object again and compares journal and index. */
+  verify(options?: { readonly progress?: (done: VerifyProgress) => void }): Promise<VerifyReport>;
+  /** Makes the index again from the journal. Searches find nothing meanwhile. */
+  reindex(options?: { readonly progress?: (done: VerifyProgress) => void }): Promise<{ objects: number }>;
   /** Studies, series, instances, conflicts, quarantined, bytes kept, bytes free. */
   stats(): Promise<ArchiveStats>;
   /** Waits for objects under way, flushes, closes lanes. */
@@ -185,4 +199,20 @@ export interface ArchiveStats {
   readonly bytes: number;
   readonly freeBytes: number;
   readonly full: boolean;
+}
+
+export interface VerifyProgress {
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export interface VerifyReport {
+  readonly objects: number;
+  readonly bytes: number;
+  /** Objects whose bytes are not those that were kept. */
+  readonly damaged: readonly { readonly blob: string; readonly offset: number }[];
+  /** Objects the index knows and no blob on this disk holds. */
+  readonly missing: readonly { readonly blob: string; readonly offset: number }[];
+  /** Objects in the journal that the index does not know. */
+  readonly unindexed: number;
 }

@@ -49,16 +49,16 @@ const INSERT = {
   text: `
     WITH new AS (
       INSERT INTO instance (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
-        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, sha256, frames, attributes, warnings,
+        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings,
         received_at)
       SELECT series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
-        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, decode(sha256, 'hex'), frames,
+        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, decode(sha256, 'hex'), pixels,
         attributes::jsonb, string_to_array(warnings, ','), received_at
       FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
         $9::int[], $10::text[], $11::bigint[], $12::bigint[], $13::int[], $14::bigint[], $15::text[], $16::text[],
         $17::text[], $18::text[], $19::timestamptz[])
         AS t (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns, frame_count, blob,
-          blob_offset, blob_length, data_set_offset, header_end, sha256, frames, attributes, warnings, received_at)
+          blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings, received_at)
       ON CONFLICT (sop_uid) DO NOTHING
       RETURNING series_fk, study_fk, sop_uid, sop_class_uid, frame_count, blob_length
     ), of_series AS (
@@ -185,7 +185,7 @@ export class Batcher {
         column(({ dataSetOffset }) => dataSetOffset),
         column(({ entry }) => entry.instance.headerEnd),
         column(({ kept }) => kept.sha256.toString('hex')),
-        column(({ entry }) => (entry.instance.frames ? JSON.stringify(entry.instance.frames) : null)),
+        column(({ entry }) => (entry.instance.pixels ? JSON.stringify(entry.instance.pixels) : null)),
         column(({ entry }) => entry.instance.attributes),
         column(({ entry }, at) => warningsOf(entry, places[at]?.mismatch).join(',')),
         column(({ kept }) => kept.receivedAt.toISOString()),

@@ -13,7 +13,9 @@ import { foldName } from '@lightbox/core/dicom/matching.ts';
 import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
 import { formatPersonName, parsePersonName } from '@lightbox/core/dicom/person-name.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { readingSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { integer, number, text, uidValue } from '@lightbox/core/dicom/values.ts';
+import { VR_FACTS, type Vr } from '@lightbox/core/dicom/vr.ts';
 import { attributesOf, cleanText } from './attributes.ts';
 
 /** LO is at most 64 characters, PN 64 per component and group; broken writers exceed it, an index cannot by much. */
@@ -61,6 +63,16 @@ export interface SeriesEntry {
   readonly attributes: string;
 }
 
+/** Where the pixels lie; kept as JSON, so that frames are served without parsing. */
+export interface PixelNote {
+  readonly tag: Tag;
+  readonly vr: Vr;
+  readonly offset: number;
+  readonly length: number;
+  /** undefined when the size of a frame cannot be told. */
+  readonly table: FrameTable | undefined;
+}
+
 export interface InstanceEntry {
   readonly sopUid: string;
   readonly sopClassUid: string;
@@ -69,9 +81,9 @@ export interface InstanceEntry {
   readonly rows: number | undefined;
   readonly columns: number | undefined;
   readonly frameCount: number;
-  /** Of the Part 10 file; where the first byte that is not needed to read the header lies. */
+  /** Of the Part 10 file as kept: where the Pixel Data element begins, or the end of the file. */
   readonly headerEnd: number;
-  readonly frames: FrameTable | undefined;
+  readonly pixels: PixelNote | undefined;
   readonly attributes: string;
   readonly warnings: readonly string[];
 }
@@ -219,21 +231,36 @@ function describeInstance(
   uids: { readonly sopUid: string; readonly sopClassUid: string },
 ): InstanceEntry {
   const ds = parsed.dataSet;
-  const frames = frameTable(parsed);
-  const shift = place.dataSetOffset - (parsed.deflated ? 0 : parsed.dataSetOffset);
-  const pixelAt = parsed.deflated ? undefined : parsed.pixelData?.offset;
+  const { pixelData, deflated } = parsed;
+  const shift = place.dataSetOffset - (deflated ? 0 : parsed.dataSetOffset);
+  const table = frameTable(parsed);
+  const pixels = pixelData && {
+    tag: pixelData.tag,
+    vr: pixelData.vr,
+    offset: pixelData.offset + shift,
+    length: pixelData.length,
+    table: table && shiftFrames(table, shift),
+  };
   return {
     ...uids,
     transferSyntaxUid: cleanText(parsed.transferSyntaxUid, 64),
     number: smallInteger(ds, Tags.InstanceNumber),
     rows: integer(ds, Tags.Rows, 1, 65535),
     columns: integer(ds, Tags.Columns, 1, 65535),
-    frameCount: frames?.frameCount ?? 0,
-    headerEnd: pixelAt === undefined ? place.length : pixelAt + shift,
-    frames: frames && shiftFrames(frames, shift),
+    frameCount: table?.frameCount ?? 0,
+    headerEnd: pixels && !deflated ? pixels.offset - elementHeaderBytes(parsed, pixels.vr) : place.length,
+    pixels,
     attributes: attributesOf(ds, 'instance'),
     warnings: [...new Set(parsed.warnings.map((warning) => warning.code))],
   };
+}
+
+/** Tag, VR and length before a value (PS3.5 §7.1.2, §7.1.3). */
+function elementHeaderBytes(parsed: ParsedObject, vr: Vr): number {
+  const implicit =
+    !readingSyntax(parsed.transferSyntaxUid).explicitVr ||
+    parsed.warnings.some(({ code }) => code === 'TRANSFER_SYNTAX_MISMATCH');
+  return implicit || !VR_FACTS[vr].longLength ? 8 : 12;
 }
 
 /** The same table counted from `by` bytes earlier. */

@@ -118,13 +118,22 @@ export const archiveMigrations: Migrations = {
           data_set_offset integer NOT NULL,
           header_end bigint NOT NULL,
           sha256 bytea NOT NULL,
-          frames text,
+          pixels text,
           attributes jsonb NOT NULL,
           warnings text[] NOT NULL DEFAULT '{}',
           received_at timestamptz NOT NULL
         )`.execute(db);
       await sql`CREATE INDEX instance_series ON instance (series_fk)`.execute(db);
       await sql`CREATE INDEX instance_study ON instance (study_fk)`.execute(db);
+      // Already compressed, and read whole.
+      await sql`
+        CREATE TABLE series_metadata (
+          series_fk bigint PRIMARY KEY REFERENCES series ON DELETE CASCADE,
+          instance_count integer NOT NULL,
+          changed_at timestamptz NOT NULL,
+          gzip bytea NOT NULL
+        )`.execute(db);
+      await sql`ALTER TABLE series_metadata ALTER COLUMN gzip SET STORAGE EXTERNAL`.execute(db);
       await sql`
         CREATE TABLE instance_conflict (
           id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -22,8 +22,7 @@ export interface ViewportOption {
   readonly width: number;
   readonly height: number;
   readonly source?:
-    | { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
-    | undefined;
+    { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | undefined;
 }
 
 export interface RenderOptions {
