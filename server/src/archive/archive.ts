@@ -1,0 +1,144 @@
+/**
+ * The archive put together: journal, index, ingest, search, retrieve.
+ *
+ * Layer:  server/archive.
+ */
+import type { Config } from '../platform/config.ts';
+import type { Database } from '../platform/database.ts';
+import type { Events } from '../platform/events.ts';
+import type { Log } from '../platform/log.ts';
+import { Aside } from './aside.ts';
+import { BlobReader } from './blobs.ts';
+import { DiskGauge } from './disk.ts';
+import { Batcher } from './index/batcher.ts';
+import { ArchiveIngest } from './ingest.ts';
+import { Journal } from './journal/journal.ts';
+import { ArchiveSearch } from './query/query.ts';
+import { reindex, replay, type ReplayParts, verify } from './replay.ts';
+import { ArchiveRetrieve } from './retrieve.ts';
+import { createStudies } from './studies.ts';
+import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
+
+export { archiveMigrations } from './index/migrations.ts';
+
+declare module '../platform/events.ts' {
+  // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- augmentation
+  interface EventTypes extends ArchiveEvents {}
+}
+
+export interface ArchiveParts {
+  readonly config: Pick<Config, 'dataDir' | 'highWaterBytes' | 'quietSeconds'>;
+  readonly database: Database;
+  readonly events: Events;
+  readonly log: Log;
+  /** Size at which a segment is full; tests take small ones. */
+  readonly segmentBytes?: number | undefined;
+}
+
+/** How much a restart reads at most: what came within this time. */
+const CHECKPOINT_MS = 1000;
+/** One event per study in this time, however fast its images come. */
+const CHANGED_MS = 200;
+const STABLE_LOOK_MS = 2000;
+const CLOSE_WAIT_MS = 10_000;
+
+/** Opens the archive: replays what the index may have lost, then takes objects. The tables have to be there (`migrate`). */
+export async function openArchive(parts: ArchiveParts): Promise<Archive> {
+  const { config, database, events, log } = parts;
+  const journal = await Journal.open(config.dataDir, log, parts.segmentBytes);
+  const blobs = new BlobReader(journal);
+  const disk = new DiskGauge(config.dataDir, config.highWaterBytes);
+  const aside = new Aside(database, blobs);
+  const changed = new Map<string, number>();
+  const batcher = new Batcher(database.url, log, {
+    changed: (studyUid, instances) => changed.set(studyUid, (changed.get(studyUid) ?? 0) + instances),
+  });
+  const replayParts: ReplayParts = { journal, batcher, aside, blobs, database, log };
+  const began = performance.now();
+  const records = await replay(replayParts);
+  if (records) log.info({ records, ms: Math.round(performance.now() - began) }, 'journal replayed');
+  const ingest = new ArchiveIngest({ journal, batcher, aside, blobs, disk, log });
+
+  const tellChanged = async (): Promise<void> => {
+    const now = [...changed];
+    changed.clear();
+    for (const [studyUid, instances] of now) await events.publish('study.changed', { studyUid, instances });
+  };
+  const tellStable = async (): Promise<void> => {
+    const { rows } = await database.pool.query<{ study_uid: string }>(
+      `UPDATE study SET stable = true WHERE NOT stable AND changed_at < now() - make_interval(secs => $1)
+       RETURNING study_uid`,
+      [config.quietSeconds],
+    );
+    for (const row of rows) await events.publish('study.stable', { studyUid: row.study_uid });
+  };
+  const saveCheckpoint = async (): Promise<void> => {
+    const checkpoints = journal.checkpoint();
+    await batcher.saveCheckpoint(checkpoints);
+    await journal.closeSealed(checkpoints);
+  };
+  const tasks = [
+    repeat(log, CHECKPOINT_MS, saveCheckpoint),
+    repeat(log, CHANGED_MS, tellChanged),
+    repeat(log, STABLE_LOOK_MS, tellStable),
+  ];
+
+  const close = async (): Promise<void> => {
+    await ingest.close(CLOSE_WAIT_MS);
+    for (const task of tasks) await task.stop();
+    await tellChanged().catch((error: unknown) => log.warn({ err: error }, 'last events not told'));
+    await saveCheckpoint().catch((error: unknown) => log.warn({ err: error }, 'last checkpoint not saved'));
+    await batcher.close();
+    await blobs.close();
+    await journal.close();
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    ingest,
+    query: new ArchiveSearch(database),
+    retrieve: new ArchiveRetrieve(database, blobs),
+    quarantine: aside,
+    studies: createStudies(database),
+    failed: journal.failed,
+    verify: (options) => verify(replayParts, options?.progress),
+    reindex: (options) => reindex(replayParts, options?.progress),
+    stats: () => readStats(database, disk),
+    close: () => (closing ??= close()),
+  };
+}
+
+async function readStats(database: Database, disk: DiskGauge): Promise<ArchiveStats> {
+  const { rows } = await database.pool.query<Record<string, string>>(
+    `SELECT count(*) AS studies, coalesce(sum(series_count), 0) AS series, coalesce(sum(instance_count), 0) AS instances,
+       coalesce(sum(bytes), 0) AS bytes, (SELECT count(*) FROM instance_conflict) AS conflicts,
+       (SELECT count(*) FROM quarantine) AS quarantined FROM study`,
+  );
+  const number = (name: string): number => Number(rows[0]?.[name]);
+  return {
+    studies: number('studies'),
+    series: number('series'),
+    instances: number('instances'),
+    conflicts: number('conflicts'),
+    quarantined: number('quarantined'),
+    bytes: number('bytes'),
+    freeBytes: await disk.free(),
+    full: await disk.full(),
+  };
+}
+
+/** Runs a task again and again, one at a time; its failure is logged and it goes on. */
+function repeat(log: Log, everyMs: number, task: () => Promise<void>): { stop(): Promise<void> } {
+  let running: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    running ??= task()
+      .catch((error: unknown) => log.warn({ err: error }, 'a task of the archive failed; it runs again'))
+      .finally(() => (running = undefined));
+  }, everyMs);
+  timer.unref();
+  return {
+    async stop() {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}

@@ -1,0 +1,209 @@
+/**
+ * Reading the journal again: after a crash what the index may have lost, for `reindex` everything, for `verify` without
+ * changing anything. Idempotent: an object that is known is only seen again.
+ *
+ * Layer:  server/archive.
+ */
+import { asFault, type Fault } from '@lightbox/core/base/fault.ts';
+import { DicomReader } from '@lightbox/core/dicom/read.ts';
+import type { Database } from '../platform/database.ts';
+import type { Log } from '../platform/log.ts';
+import type { Aside } from './aside.ts';
+import type { BlobReader } from './blobs.ts';
+import type { Batcher, NewObject } from './index/batcher.ts';
+import { describeObject, type ObjectEntry } from './index/describe.ts';
+import { blobOf, type Journal } from './journal/journal.ts';
+import { type ScannedRecord, scanSegment, type ScanResult } from './journal/scan.ts';
+import type { VerifyProgress, VerifyReport } from './types.ts';
+
+export interface ReplayParts {
+  readonly journal: Journal;
+  readonly batcher: Batcher;
+  readonly aside: Aside;
+  readonly blobs: BlobReader;
+  readonly database: Database;
+  readonly log: Log;
+}
+
+/** Objects on their way into the index at once. */
+const AT_ONCE = 64;
+
+interface Position {
+  readonly indexedTo: number;
+  readonly sealed: boolean;
+}
+
+/** Takes up every segment of this disk where the index left off. @returns how many records were read. */
+export async function replay(parts: ReplayParts): Promise<number> {
+  const known = await positions(parts.database);
+  let records = 0;
+  for (const { segment, bytes } of await parts.journal.segments()) {
+    const position = known.get(segment);
+    if (position?.sealed) continue;
+    const from = position?.indexedTo ?? 0;
+    if (from === bytes) {
+      await parts.journal.resume(segment, bytes);
+      continue;
+    }
+    const { result, count } = await replaySegment(parts, segment, from);
+    records += count;
+    if (result.end < result.fileBytes) {
+      parts.log.warn({ segment, bytes: result.fileBytes - result.end }, 'cutting a torn tail of the journal');
+    }
+    // A file without our header (the process died while making it) is left alone.
+    if (result.end > 0) await parts.journal.resume(segment, result.end);
+  }
+  return records;
+}
+
+async function positions(database: Database): Promise<Map<string, Position>> {
+  const { rows } = await database.pool.query<{ segment: string; indexed_to: string; sealed: boolean }>(
+    'SELECT segment, indexed_to, sealed FROM journal_segment',
+  );
+  return new Map(rows.map((row) => [row.segment, { indexedTo: Number(row.indexed_to), sealed: row.sealed }]));
+}
+
+export async function replaySegment(
+  parts: ReplayParts,
+  segment: string,
+  from: number,
+): Promise<{ result: ScanResult; count: number }> {
+  let reader: DicomReader | undefined;
+  let fault: Fault | undefined;
+  let count = 0;
+  let under: Promise<void>[] = [];
+  const result = await scanSegment(parts.journal.path(segment), from, {
+    begin: (header) => {
+      reader = header.kind === 'object' ? new DicomReader() : undefined;
+      fault = undefined;
+    },
+    each: (piece) => {
+      if (!reader || fault) return;
+      try {
+        reader.push(piece);
+      } catch (error) {
+        fault = asFault(error);
+      }
+    },
+    visit: async (record) => {
+      count += 1;
+      under.push(keepRecord(parts, segment, record, reader, fault));
+      if (under.length < AT_ONCE) return;
+      await Promise.all(under);
+      under = [];
+    },
+  });
+  await Promise.all(under);
+  return { result, count };
+}
+
+async function keepRecord(
+  parts: ReplayParts,
+  segment: string,
+  record: ScannedRecord,
+  reader: DicomReader | undefined,
+  fault: Fault | undefined,
+): Promise<void> {
+  const { header, offset, length, sha256, intact } = record;
+  if (header.kind === 'void') return;
+  const kept = { segment, offset, length, sha256, receivedAt: header.receivedAt };
+  if (!intact) {
+    parts.log.error({ segment, offset }, 'a record of the journal is damaged');
+    return;
+  }
+  const read = reader && !fault ? describe(reader, length) : undefined;
+  if (!read || 'fault' in read) {
+    const code = read?.fault.code ?? fault?.code ?? header.fault ?? 'DICOM_STRUCTURE';
+    await parts.aside.quarantine(kept, code, header.source);
+    return;
+  }
+  const object: NewObject = { ...read, kept, source: header.source };
+  const outcome = await parts.batcher.add(object);
+  if (outcome.added) return;
+  const { present } = outcome;
+  if (present.blob === blobOf(segment) && present.offset === offset) return;
+  const mine = { blob: blobOf(segment), dataSetOffset: read.dataSetOffset, ...kept };
+  if (!(await parts.blobs.sameDataSet(mine, present))) await parts.aside.conflict(object);
+}
+
+function describe(
+  reader: DicomReader,
+  length: number,
+): { entry: ObjectEntry; dataSetOffset: number } | { fault: Fault } {
+  try {
+    const parsed = reader.end();
+    const { dataSetOffset } = parsed;
+    return { entry: describeObject(parsed, { length, dataSetOffset }), dataSetOffset };
+  } catch (error) {
+    return { fault: asFault(error) };
+  }
+}
+
+/** Everything in the index that came from the journal goes, and comes again. Nothing else may write meanwhile. */
+export async function reindex(
+  parts: ReplayParts,
+  progress: (done: VerifyProgress) => void = () => undefined,
+): Promise<{ objects: number }> {
+  await parts.database.pool.query(
+    `TRUNCATE series_metadata, instance, instance_conflict, quarantine, series, study, patient, journal_segment`,
+  );
+  const segments = await parts.journal.segments();
+  const totalBytes = segments.reduce((sum, one) => sum + one.bytes, 0);
+  let bytes = 0;
+  for (const one of segments) {
+    await replaySegment(parts, one.segment, 0);
+    bytes += one.bytes;
+    progress({ bytes, totalBytes });
+  }
+  const counted = await parts.database.pool.query<{ count: string }>('SELECT count(*) FROM instance');
+  return { objects: Number(counted.rows[0]?.count) };
+}
+
+/** Hashes every record and compares with the index, one segment in memory at a time. Changes nothing. */
+export async function verify(
+  parts: Pick<ReplayParts, 'journal' | 'database'>,
+  progress: (done: VerifyProgress) => void = () => undefined,
+): Promise<VerifyReport> {
+  const segments = await parts.journal.segments();
+  const totalBytes = segments.reduce((sum, one) => sum + one.bytes, 0);
+  const damaged: { blob: string; offset: number }[] = [];
+  const missing: { blob: string; offset: number }[] = [];
+  let objects = 0;
+  let bytes = 0;
+  let unindexed = 0;
+  for (const { segment, bytes: size } of segments) {
+    const blob = blobOf(segment);
+    const indexed = await indexedIn(parts.database, blob);
+    await scanSegment(parts.journal.path(segment), 0, {
+      visit: (record) => {
+        if (record.header.kind === 'void') return;
+        const expected = indexed.get(record.offset);
+        objects += 1;
+        if (expected === undefined) unindexed += 1;
+        if (!record.intact || (expected !== undefined && expected !== record.sha256.toString('hex'))) {
+          damaged.push({ blob, offset: record.offset });
+        }
+        indexed.delete(record.offset);
+      },
+    });
+    for (const offset of indexed.keys()) missing.push({ blob, offset });
+    bytes += size;
+    progress({ bytes, totalBytes });
+  }
+  const lost = await parts.database.pool.query<{ blob: string; blob_offset: string }>(
+    `SELECT blob, blob_offset FROM instance WHERE blob <> ALL($1)`,
+    [segments.map((one) => blobOf(one.segment))],
+  );
+  for (const row of lost.rows) missing.push({ blob: row.blob, offset: Number(row.blob_offset) });
+  return { objects, bytes, damaged, missing, unindexed };
+}
+
+async function indexedIn(database: Database, blob: string): Promise<Map<number, string>> {
+  const { rows } = await database.pool.query<{ blob_offset: string; sha256: string }>(
+    `SELECT blob_offset, encode(sha256, 'hex') AS sha256 FROM instance WHERE blob = $1
+     UNION ALL SELECT blob_offset, encode(sha256, 'hex') FROM instance_conflict WHERE blob = $1
+     UNION ALL SELECT blob_offset, encode(sha256, 'hex') FROM quarantine WHERE blob = $1`,
+    [blob],
+  );
+  return new Map(rows.map((row) => [Number(row.blob_offset), row.sha256]));
+}
