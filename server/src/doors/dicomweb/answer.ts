@@ -43,12 +43,7 @@ export function etagOf(refs: readonly InstanceRef[], form: string): string {
 }
 
 /** Sets ETag and Cache-Control; true when the client has it already and 304 was set (RFC 9110 §13.1.2). */
-export function notModified(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  etag: string,
-  maxAge = 0,
-): boolean {
+export function notModified(request: FastifyRequest, reply: FastifyReply, etag: string, maxAge = 0): boolean {
   reply
     .header('etag', etag)
     .header(

@@ -74,7 +74,11 @@ function wantedOf(type: string, params: ReadonlyMap<string, string>): Wanted {
   if (type === '*/*') return { form: 'any', type: '*', transferSyntax: syntax };
   if (type === 'multipart/related' || type === 'multipart/*')
     return { form: 'multipart', type: (params.get('type') ?? '*').toLowerCase(), transferSyntax: syntax };
-  return { form: 'single', type: type.endsWith('/*') ? `${type.slice(0, -1)}*` : type, transferSyntax: syntax };
+  return {
+    form: 'single',
+    type: type.endsWith('/*') ? `${type.slice(0, -1)}*` : type,
+    transferSyntax: syntax,
+  };
 }
 
 /** Whether a range covers a media type. */
@@ -175,7 +179,8 @@ export function chooseFrames(
         return { multipart, type: 'application/octet-stream', transferSyntax: EXPLICIT_LE };
       return { ...asKept, type: ownType };
     }
-    if (ownType !== 'application/octet-stream' && covers(wanted, ownType)) return { ...asKept, type: ownType };
+    if (ownType !== 'application/octet-stream' && covers(wanted, ownType))
+      return { ...asKept, type: ownType };
     for (const [type, uid] of DEFAULT_SYNTAX) {
       if (covers(wanted, type) && canProduce(uid)) return { multipart, type, transferSyntax: uid };
     }

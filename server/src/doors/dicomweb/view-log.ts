@@ -29,7 +29,13 @@ export class ViewLog {
     this.#seen.delete(key);
     this.#seen.set(key, now);
     if (this.#seen.size > MAX_REMEMBERED) this.#seen.delete(this.#seen.keys().next().value ?? '');
-    this.#audit.record({ event: 'view', outcome: 'success', principal, studyUids: [studyUid], detail: { what } });
+    this.#audit.record({
+      event: 'view',
+      outcome: 'success',
+      principal,
+      studyUids: [studyUid],
+      detail: { what },
+    });
   }
 
   /** A look that failed: nothing there, or nothing that can be shown. */

@@ -1,0 +1,99 @@
+/**
+ * Reads a multipart/related body part by part while it arrives, never holding more than one chunk of it.
+ *
+ * Source: RFC 2046 §5.1.1, RFC 2387, PS3.18 §8.6.1.
+ * Layer:  server/doors/dicomweb.
+ */
+import { Fault } from '@lightbox/core/base/fault.ts';
+
+export interface BodyPart {
+  /** Content-Type as sent, '' when missing. */
+  readonly type: string;
+  /** May be read once, before the next part is asked for; what is left unread is skipped. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** RFC 2046 §5.1.1: 1 to 70 characters, not ending in a space. */
+const BOUNDARY = /^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/;
+/** Part headers are two or three short lines. */
+const MAX_HEADER = 16 * 1024;
+
+/** Parts of a body in order. The body is read on only as parts are read. */
+export async function* readMultipart(
+  body: AsyncIterable<Uint8Array>,
+  boundary: string | undefined,
+): AsyncGenerator<BodyPart> {
+  if (boundary === undefined || !BOUNDARY.test(boundary))
+    throw new Fault('BAD_REQUEST', { problem: 'no valid boundary' });
+  const cutter = new Cutter(body, Buffer.from(`\r\n--${boundary}`));
+  for await (const _preamble of cutter.untilDelimiter()) continue;
+  for (;;) {
+    const header = await cutter.header();
+    if (header === undefined) return;
+    const content = cutter.untilDelimiter();
+    yield { type: /^content-type:\s*(.*?)\s*$/im.exec(header)?.[1] ?? '', body: content };
+    for await (const _skipped of content) continue;
+  }
+}
+
+class Cutter {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #delimiter: Buffer;
+  /** A body begins with the delimiter without its line break. */
+  #held: Buffer = Buffer.from('\r\n');
+
+  constructor(body: AsyncIterable<Uint8Array>, delimiter: Buffer) {
+    this.#chunks = body[Symbol.asyncIterator]();
+    this.#delimiter = delimiter;
+  }
+
+  async #pull(): Promise<void> {
+    let next: IteratorResult<Uint8Array>;
+    try {
+      next = await this.#chunks.next();
+    } catch (cause) {
+      throw new Fault('MULTIPART_BROKEN', {}, { cause });
+    }
+    if (next.done === true) throw new Fault('MULTIPART_BROKEN');
+    this.#held =
+      this.#held.length > 0
+        ? Buffer.concat([this.#held, next.value])
+        : Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);
+  }
+
+  /** Content up to the next delimiter, which is consumed. */
+  async *untilDelimiter(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const at = this.#held.indexOf(this.#delimiter);
+      if (at >= 0) {
+        const last = this.#held.subarray(0, at);
+        this.#held = this.#held.subarray(at + this.#delimiter.length);
+        if (last.length > 0) yield last;
+        return;
+      }
+      const safe = this.#held.length - this.#delimiter.length + 1;
+      if (safe > 0) {
+        const chunk = this.#held.subarray(0, safe);
+        this.#held = this.#held.subarray(safe);
+        yield chunk;
+      }
+      await this.#pull();
+    }
+  }
+
+  /** Header lines of the part that begins here; undefined after the closing delimiter. */
+  async header(): Promise<string | undefined> {
+    while (this.#held.length < 2) await this.#pull();
+    if (this.#held[0] === 0x2d && this.#held[1] === 0x2d) return undefined;
+    for (;;) {
+      const end = this.#held.indexOf('\r\n\r\n');
+      if (end >= 0) {
+        const header = this.#held.toString('latin1', 0, end);
+        this.#held = this.#held.subarray(end + 4);
+        return header;
+      }
+      if (this.#held.length > MAX_HEADER) throw new Fault('MULTIPART_BROKEN', { limit: MAX_HEADER });
+      await this.#pull();
+    }
+  }
+}
