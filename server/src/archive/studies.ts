@@ -81,7 +81,6 @@ async function list(database: Database, query: ListQuery): Promise<Page> {
   const filter = new Statement();
   const conditions = filtersOf(query, filter);
   const where = conditions.length ? `WHERE ${conditions.join(' AND ')}` : '';
-  const counting = countStudies(database, where, filter.values);
   const statement = new Statement();
   const paged = filtersOf(query, statement);
   const keys = [...ORDERS[query.sort], 'study_uid', 'id'];
@@ -94,7 +93,10 @@ async function list(database: Database, query: ListQuery): Promise<Page> {
   const columns = keys.map((key, at) => `${key}::text AS key_${at}`).join(', ');
   const text = `SELECT ${COLUMNS}, ${columns} FROM study ${paged.length ? `WHERE ${paged.join(' AND ')}` : ''}
     ORDER BY ${keys.map((key) => `${key} ${direction}`).join(', ')} LIMIT ${statement.bind(query.limit + 1)}`;
-  const { rows } = await database.pool.query<StudyColumns & Record<string, string>>(text, statement.values);
+  const [counted, { rows }] = await Promise.all([
+    countStudies(database, where, filter.values),
+    database.pool.query<StudyColumns & Record<string, string>>(text, statement.values),
+  ]);
   const shown = rows.slice(0, query.limit);
   const last = shown.at(-1);
   const next =
@@ -104,7 +106,7 @@ async function list(database: Database, query: ListQuery): Promise<Page> {
           keys.map((_, at) => last[`key_${at}`] ?? ''),
         )
       : null;
-  return { items: shown.map(rowOf), next, ...(await counting) };
+  return { items: shown.map(rowOf), next, ...counted };
 }
 
 const CASTS: Readonly<Record<string, string>> = { received_at: '::timestamptz', id: '::bigint' };
@@ -116,7 +118,7 @@ async function countStudies(
   values: unknown[],
 ): Promise<{ total: number; totalIsEstimate: boolean }> {
   const counted = await database.pool.query<{ count: string }>(
-    `SELECT count(*) FROM (SELECT 1 FROM study ${where} LIMIT ${COUNT_TO + 1}) AS some`,
+    `SELECT count(*) FROM (SELECT 1 FROM study ${where} LIMIT ${COUNT_TO + 1}) AS found`,
     values,
   );
   const count = Number(counted.rows[0]?.count);

@@ -34,7 +34,7 @@ export async function openTestArchive(
   const config = { highWaterBytes: 0, quietSeconds: 60, ...options, dataDir };
   const parts: ArchiveParts = { config, database, events, log, segmentBytes: options.segmentBytes };
   const opened: Archive[] = [await openArchive(parts)];
-  return {
+  const box: TestArchive = {
     archive: opened[0]!,
     database,
     events,
@@ -43,7 +43,7 @@ export async function openTestArchive(
     async reopen() {
       const archive = await openArchive(parts);
       opened.push(archive);
-      this.archive = archive;
+      box.archive = archive;
       return archive;
     },
     async close() {
@@ -53,4 +53,5 @@ export async function openTestArchive(
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+  return box;
 }

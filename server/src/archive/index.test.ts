@@ -1,0 +1,177 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StudyListQuery } from '@lightbox/core/contract/api.ts';
+import { dataSet, emptyDataSet } from '@lightbox/core/dicom/element.ts';
+import { type MatchKey, parseMatchKey } from '@lightbox/core/dicom/matching.ts';
+import { lookup, tagOf } from '@lightbox/core/dicom/dictionary.ts';
+import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { type Database, migrate, openDatabase } from '../platform/database.ts';
+import { createLog } from '../platform/log.ts';
+import { type AddOutcome, Batcher } from './index/batcher.ts';
+import { describeObject } from './index/describe.ts';
+import { archiveMigrations } from './index/migrations.ts';
+import { ArchiveSearch } from './query/query.ts';
+import { createStudies } from './studies.ts';
+import type { Level } from './types.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'lightbox-index-'));
+const log = createLog({ logLevel: 'silent' });
+let database: Database;
+let batcher: Batcher;
+let offset = 512;
+
+beforeAll(async () => {
+  database = await openDatabase({ dataDir: folder, databaseUrl: undefined, socketDir: undefined }, log);
+  await migrate(database, [archiveMigrations]);
+  batcher = new Batcher(database.url, log, { changed: () => undefined });
+  await add('1.1', '1.1.1', '1.1.1.1', {});
+  await add('1.1', '1.1.1', '1.1.1.2', {});
+  await add('1.1', '1.1.2', '1.1.2.1', { Modality: 'SR' });
+  await add('1.2', '1.2.1', '1.2.1.1', {
+    PatientID: 'P2',
+    PatientName: 'Yamada^Tarou=山田^太郎=やまだ^たろう',
+    StudyDate: '20260301',
+  });
+});
+afterAll(async () => {
+  await batcher.close();
+  await database.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function add(study: string, series: string, sop: string, more: Record<string, string>): Promise<AddOutcome> {
+  const ds = dataSet({
+    SpecificCharacterSet: 'ISO_IR 192',
+    SOPClassUID: '1.2.840.10008.5.1.4.1.1.2',
+    SOPInstanceUID: sop,
+    StudyDate: '20260102',
+    StudyTime: '101500',
+    AccessionNumber: 'A1',
+    Modality: 'CT',
+    StudyDescription: 'Head',
+    PatientName: 'Smith^John',
+    PatientID: 'P1',
+    PatientBirthDate: '19700101',
+    StudyInstanceUID: study,
+    SeriesInstanceUID: series,
+    InstanceNumber: sop.split('.').at(-1),
+    RequestAttributesSequence: [dataSet({ ScheduledProcedureStepID: `S${series}` })],
+    ...more,
+  });
+  const entry = describeObject(
+    {
+      meta: emptyDataSet(),
+      transferSyntaxUid: EXPLICIT_LE,
+      dataSet: ds,
+      dataSetOffset: 0,
+      pixelData: undefined,
+      totalLength: 100,
+      warnings: [],
+      deflated: false,
+    },
+    { length: 100, dataSetOffset: 10 },
+  );
+  offset += 1000;
+  const kept = {
+    segment: 'test',
+    offset,
+    length: 100,
+    sha256: Buffer.alloc(32, offset),
+    receivedAt: new Date(),
+  };
+  const source = { kind: 'dimse', by: 'TEST', remoteAddress: '127.0.0.1' } as const;
+  return batcher.add({ entry, kept, dataSetOffset: 10, source });
+}
+
+const key = (keyword: string, ...values: string[]): MatchKey => {
+  const tag = tagOf(keyword)!;
+  return parseMatchKey(tag, lookup(tag)!.vr, values);
+};
+
+async function count(level: Level, ...keys: MatchKey[]): Promise<number> {
+  const answer = await new ArchiveSearch(database).search({ level, keys, include: 'all' });
+  return answer.matches.length;
+}
+
+describe('Searching the index (PS3.4 §C.2.2.2)', () => {
+  it.each<[string, Level, MatchKey[], number]>([
+    ['universal', 'study', [], 2],
+    ['single value', 'study', [key('PatientID', 'P1')], 1],
+    ['UID list', 'study', [key('StudyInstanceUID', '1.1', '1.2', '9')], 2],
+    ['name without case', 'study', [key('PatientName', 'SMITH^john')], 1],
+    ['name with wildcard', 'study', [key('PatientName', '*mit*')], 1],
+    ['ideographic group', 'study', [key('PatientName', '山田*')], 1],
+    ['group by group', 'study', [key('PatientName', '=山田^太郎')], 1],
+    ['question mark', 'study', [key('PatientID', 'P?')], 2],
+    ['date range', 'study', [key('StudyDate', '20260101-20260131')], 1],
+    ['time range', 'study', [key('StudyTime', '1000-1030')], 2],
+    ['modalities in study', 'study', [key('ModalitiesInStudy', 'SR')], 1],
+    ['series of a study', 'series', [key('StudyInstanceUID', '1.1')], 2],
+    ['series by modality', 'series', [key('Modality', 'CT')], 2],
+    ['instances of a series', 'instance', [key('SeriesInstanceUID', '1.1.1')], 2],
+    ['patients', 'patient', [key('PatientName', 'S*')], 1],
+    [
+      'sequence',
+      'series',
+      [
+        {
+          kind: 'sequence',
+          tag: tagOf('RequestAttributesSequence')!,
+          vr: 'SQ',
+          keys: [key('ScheduledProcedureStepID', 'S1.1.2')],
+        },
+      ],
+      1,
+    ],
+  ])('%s at %s level', async (_, level, keys, expected) => {
+    expect(await count(level, ...keys)).toBe(expected);
+  });
+
+  it('counts series and instances', async () => {
+    const { matches } = await new ArchiveSearch(database).search({
+      level: 'study',
+      keys: [key('StudyInstanceUID', '1.1')],
+      include: [],
+    });
+    expect(matches[0]?.attributes['00201206']?.Value).toEqual([2]);
+    expect(matches[0]?.attributes['00201208']?.Value).toEqual([3]);
+  });
+
+  it('says when a limit cut the answer', async () => {
+    const answer = await new ArchiveSearch(database).search({
+      level: 'study',
+      keys: [],
+      include: [],
+      limit: 1,
+    });
+    expect([answer.matches.length, answer.more]).toEqual([1, true]);
+  });
+});
+
+describe('The study list', () => {
+  it('pages by cursor and finds words of any script', async () => {
+    const studies = createStudies(database);
+    const first = await studies.list(StudyListQuery.parse({ limit: '1' }));
+    expect(first.items[0]?.studyUid).toBe('1.2');
+    const second = await studies.list(StudyListQuery.parse({ limit: '1', cursor: first.next ?? '' }));
+    expect(second.items[0]?.studyUid).toBe('1.1');
+    expect(second.next).toBeNull();
+    expect((await studies.list(StudyListQuery.parse({ search: 'john' }))).total).toBe(1);
+    expect((await studies.list(StudyListQuery.parse({ search: '太' }))).total).toBe(1);
+    expect((await studies.detail('1.1')).series.map((one) => one.modality)).toEqual(['CT', 'SR']);
+  });
+});
+
+describe('Names that are there already', () => {
+  it('are told with what is kept', async () => {
+    expect(await add('1.1', '1.1.1', '1.1.1.1', {})).toMatchObject({ added: false });
+  });
+
+  it('keeps a study of two patients apart and says so (attacks A25)', async () => {
+    const outcome = await add('1.1', '1.1.9', '1.1.9.1', { PatientID: 'OTHER' });
+    expect(outcome).toMatchObject({ added: true, warnings: ['PATIENT_MISMATCH'] });
+    expect(await count('study', key('StudyInstanceUID', '1.1'))).toBe(2);
+  });
+});
