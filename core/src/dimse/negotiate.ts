@@ -1,0 +1,147 @@
+/**
+ * Negotiation: which kinds of objects in which encodings an association may carry.
+ *
+ * Source: PS3.8 §9.3.3.2 and Table 9-18 (answers), PS3.7 §D.3.3 (user information), PS3.4 §B.5 (storage classes),
+ *         §C.5.1.1 (extended negotiation of C-FIND).
+ * Layer:  core/dimse.
+ *
+ * Storage is accepted in any transfer syntax, private ones included, because what is kept is given back byte for byte (law 2).
+ * Accepted classes: those of the standard, retired ones, and private ones, which never lie under DICOM's own root.
+ */
+import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, isUid } from '../base/uid.ts';
+import { storageSopClass } from '../dicom/dictionary.ts';
+import { EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, transferSyntax } from '../dicom/transfer-syntax.ts';
+import {
+  type AnsweredContext,
+  APPLICATION_CONTEXT,
+  type AssociateAccept,
+  type AssociateRequest,
+  type ProposedContext,
+} from './pdu.ts';
+import type { ExtendedNegotiation, RoleSelection } from './user-information.ts';
+
+export const VERIFICATION = '1.2.840.10008.1.1';
+export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1';
+export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1';
+const DICOM_ROOT = '1.2.840.10008.';
+
+export type Service = 'echo' | 'store' | 'find';
+
+/** The service of an abstract syntax here, undefined when it is not offered. */
+export function serviceOf(abstractSyntax: string): Service | undefined {
+  if (abstractSyntax === VERIFICATION) return 'echo';
+  if (abstractSyntax === PATIENT_ROOT_FIND || abstractSyntax === STUDY_ROOT_FIND) return 'find';
+  if (storageSopClass(abstractSyntax)) return 'store';
+  // A private class cannot be told from a private service; bytes of a C-STORE are kept either way.
+  return isUid(abstractSyntax) && !abstractSyntax.startsWith(DICOM_ROOT) ? 'store' : undefined;
+}
+
+/** A context in use: both sides agreed. */
+export interface Context {
+  readonly id: number;
+  readonly abstractSyntax: string;
+  readonly transferSyntax: string;
+  readonly service: Service;
+}
+
+export interface Negotiated {
+  readonly accept: AssociateAccept;
+  readonly contexts: ReadonlyMap<number, Context>;
+  /** SOP classes for which relational queries were agreed (PS3.4 §C.5.1.1 byte 1). */
+  readonly relational: ReadonlySet<string>;
+  /** ... combined date-time matching (byte 2), ... fuzzy names (byte 3). */
+  readonly combinedDateTime: ReadonlySet<string>;
+  readonly fuzzy: ReadonlySet<string>;
+  /** Longest P-DATA-TF variable field the peer takes; 0 is no limit. */
+  readonly peerMaxPdu: number;
+}
+
+/**
+ * The transfer syntax to answer with. Of several the sender's first known one is taken, so that a sender who could also compress
+ * is never made to; explicit little endian goes before implicit and big endian, which say less.
+ */
+export function chooseTransferSyntax(context: ProposedContext, service: Service): string | undefined {
+  const proposed = context.transferSyntaxes.filter(isUid);
+  const plain = [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE];
+  if (service !== 'store') return plain.find((uid) => proposed.includes(uid));
+  const first = proposed.find((uid) => transferSyntax(uid)) ?? proposed[0];
+  return (first === IMPLICIT_LE || first === EXPLICIT_BE) && proposed.includes(EXPLICIT_LE)
+    ? EXPLICIT_LE
+    : first;
+}
+
+/** Our answer to a request that is let in. `maxPdu` is the longest P-DATA-TF we take. */
+export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated {
+  const contexts = new Map<number, Context>();
+  const seen = new Set<number>();
+  const answers: AnsweredContext[] = request.contexts.map((proposed) => {
+    const transferSyntaxShown = proposed.transferSyntaxes[0] ?? IMPLICIT_LE;
+    const refuse = (result: number): AnsweredContext => ({
+      id: proposed.id,
+      result,
+      transferSyntax: transferSyntaxShown,
+    });
+    // Two contexts of one id: neither can be meant (attacks C57).
+    if (seen.has(proposed.id)) return refuse(2);
+    seen.add(proposed.id);
+    const service = serviceOf(proposed.abstractSyntax);
+    if (!service) return refuse(3);
+    const chosen = chooseTransferSyntax(proposed, service);
+    if (chosen === undefined) return refuse(4);
+    contexts.set(proposed.id, {
+      id: proposed.id,
+      abstractSyntax: proposed.abstractSyntax,
+      transferSyntax: chosen,
+      service,
+    });
+    return { id: proposed.id, result: 0, transferSyntax: chosen };
+  });
+  const extended = answerExtended(request.user.extended ?? []);
+  const byte = (index: number): ReadonlySet<string> =>
+    new Set(extended.filter(({ info }) => info[index] === 1).map(({ sopClassUid }) => sopClassUid));
+  const roles = answerRoles(request.user.roles ?? []);
+  const { window } = request.user;
+  const accept: AssociateAccept = {
+    type: 'associate-ac',
+    protocolVersion: 1,
+    calledAe: request.calledAe,
+    callingAe: request.callingAe,
+    applicationContext: APPLICATION_CONTEXT,
+    contexts: answers,
+    user: {
+      maxPdu,
+      implementationClassUid: IMPLEMENTATION_CLASS_UID,
+      implementationVersion: IMPLEMENTATION_VERSION_NAME,
+      ...(window ? { window: { invoked: 1, performed: 1 } } : {}),
+      ...(roles.length ? { roles } : {}),
+      ...(extended.length ? { extended } : {}),
+      // PS3.7 §D.3.3.7.2: a positive answer is an empty field; who the peer is, its AE title decides.
+      ...(request.user.identity?.responseRequested ? { identityResponse: new Uint8Array(0) } : {}),
+    },
+  };
+  return {
+    accept,
+    contexts,
+    relational: byte(0),
+    combinedDateTime: byte(1),
+    fuzzy: byte(2),
+    peerMaxPdu: request.user.maxPdu,
+  };
+}
+
+/** We are SCP of everything we accept and never SCU on an association of a peer's (PS3.7 §D.3.3.4). */
+function answerRoles(roles: readonly RoleSelection[]): RoleSelection[] {
+  return roles
+    .filter((role) => serviceOf(role.sopClassUid))
+    .map((role) => ({ sopClassUid: role.sopClassUid, scu: role.scu, scp: false }));
+}
+
+/** C-FIND: relational yes, combined date-time yes, fuzzy names yes, time zone adjustment and enhanced conversion no (PS3.4 §C.5.1.1). */
+function answerExtended(asked: readonly ExtendedNegotiation[]): ExtendedNegotiation[] {
+  return asked
+    .filter(({ sopClassUid }) => serviceOf(sopClassUid) === 'find')
+    .map(({ sopClassUid, info }) => ({
+      sopClassUid,
+      info: Uint8Array.from(info.subarray(0, 5), (value, index) => (index < 3 && value === 1 ? 1 : 0)),
+    }));
+}
