@@ -256,4 +256,4 @@ function fromRow(row: Row): AuditRecord {
 }
 
 /** PostgreSQL text holds no NUL and no lone surrogate; names of devices come from outside. */
-const clean = (text: string): string => text.slice(0, 500).toWellFormed().replaceAll('\0', '');
+const clean = (text: string): string => Buffer.from(text.slice(0, 500)).toString().replaceAll('\0', '');

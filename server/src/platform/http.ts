@@ -6,12 +6,7 @@
  * Layer:  server/platform. Who is asking is decided above, by identity's hooks.
  */
 import { randomBytes } from 'node:crypto';
-import Fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
@@ -23,6 +18,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import type { FastifyBaseLogger } from 'fastify';
+import type { Config } from './config.ts';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 
 declare module 'fastify' {
@@ -39,12 +35,8 @@ declare module 'fastify' {
   }
 }
 
-export interface HttpSettings {
-  /** How many proxies in front may be believed about X-Forwarded-*; 0: none. */
-  readonly trustedProxies?: number | undefined;
-  /** The address people type when it is not this server's own, e.g. https://pacs.example.org. */
-  readonly publicUrl?: string | undefined;
-}
+/** With a public address there is a proxy in front; it is believed about X-Forwarded-* when it runs on this machine. */
+export type HttpSettings = Pick<Config, 'publicUrl'>;
 
 /** A small body: our own JSON. Uploads and STOW stream and set their own limits. */
 const JSON_BODY_LIMIT = 1024 * 1024;
@@ -52,8 +44,6 @@ const JSON_BODY_LIMIT = 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 30_000;
 /** A UID path with series, instance and frames list: longer parameters are refused by the router. */
 const MAX_PARAM_LENGTH = 8192;
-
-export type HttpServer = ReturnType<typeof createHttp> extends Promise<infer T> ? T : never;
 
 /**
  * A Fastify server without routes. Add doors, then `listen`.
@@ -67,18 +57,16 @@ export async function createHttp(options: {
   const { config, log } = options;
   const https = config.publicUrl?.startsWith('https://') ?? false;
   const app = Fastify({
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
     loggerInstance: log,
     disableRequestLogging: true,
-    trustProxy: config.trustedProxies ?? false,
+    trustProxy: config.publicUrl === undefined ? false : 'loopback',
     bodyLimit: JSON_BODY_LIMIT,
     genReqId: () => randomBytes(8).toString('hex'),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    requestTimeout: 0,
     keepAliveTimeout: 75_000,
-    forceCloseConnections: 'idle',
     return503OnClosing: true,
   }).withTypeProvider<ZodTypeProvider>();
-  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
   app.server.on('connection', (socket) => socket.setNoDelay(true));
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -189,5 +177,5 @@ export function toFault(error: unknown): Fault {
   return asFault(error);
 }
 
-/** The type doors take: any of our servers, whatever its logger. */
-export type HttpApp = FastifyInstance;
+/** The server doors add their routes to. */
+export type HttpApp = Awaited<ReturnType<typeof createHttp>>;

@@ -1,0 +1,291 @@
+/**
+ * The devices that may call us by DIMSE, and those that were turned away.
+ *
+ * Source: PS3.8 §9.3.4 (rejection reasons), PS3.5 §6.2 (AE).
+ * Layer:  server/identity.
+ */
+import { randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Database } from '../platform/database.ts';
+import type { Events } from '../platform/events.ts';
+import type { Log } from '../platform/log.ts';
+import { VERB_RIGHTS } from './rights.ts';
+import type { AdmitAnswer, Audit, Device, Devices, DeviceVerb, Principal, RefusedDevice } from './types.ts';
+
+declare module '../platform/events.ts' {
+  interface EventTypes {
+    'device.refused': { callingAe: string };
+    /** The table of devices changed: forget what is cached. */
+    'device.changed': { id: string };
+  }
+}
+
+/** Anybody can make up names: only so many are remembered, the oldest are forgotten. */
+const REFUSED_LIMIT = 500;
+const REFUSED_FLUSH_MS = 250;
+/** A host name is asked again after this. */
+const ADDRESS_MS = 60_000;
+const LOOPBACK_VERBS: readonly DeviceVerb[] = ['echo', 'store'];
+
+interface DeviceRow {
+  id: string;
+  ae_title: string;
+  description: string;
+  host: string | null;
+  port: number | null;
+  check_address: boolean;
+  verbs: DeviceVerb[];
+}
+
+export interface OpenDevices extends Devices {
+  close(): Promise<void>;
+}
+
+export async function openDevices(options: {
+  readonly database: Database;
+  readonly events: Events;
+  readonly audit: Audit;
+  readonly log: Log;
+  /** Ours: what a device has to call. */
+  readonly aeTitle: string;
+}): Promise<OpenDevices> {
+  const { database, events, audit, log, aeTitle } = options;
+  let known = new Map<string, Device>();
+  const addresses = new Map<string, { at: number; found: readonly string[] }>();
+  const refusals = new Map<string, RefusedDevice>();
+  let flushing: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  async function load(): Promise<void> {
+    const { rows } = await database.pool.query<DeviceRow>('SELECT * FROM device ORDER BY ae_title');
+    known = new Map(rows.map((row) => [row.ae_title, fromRow(row)]));
+  }
+
+  await load();
+  const unsubscribe = events.subscribe('device.changed', load);
+
+  async function addressesOf(host: string): Promise<readonly string[]> {
+    if (isIP(host)) return [host];
+    const kept = addresses.get(host);
+    if (kept && Date.now() - kept.at < ADDRESS_MS) return kept.found;
+    const found = await lookup(host, { all: true }).then(
+      (all) => all.map((one) => one.address),
+      () => kept?.found ?? [],
+    );
+    addresses.set(host, { at: Date.now(), found });
+    return found;
+  }
+
+  async function writeRefusals(): Promise<void> {
+    const batch = [...refusals.values()];
+    refusals.clear();
+    await database.pool.query(
+      `INSERT INTO refused_device (calling_ae, called_ae, remote_address, reason, count, last_at)
+       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::timestamptz[])
+       ON CONFLICT (calling_ae, called_ae, remote_address) DO UPDATE
+       SET reason = excluded.reason, count = refused_device.count + excluded.count, last_at = excluded.last_at`,
+      [
+        batch.map((one) => one.callingAe),
+        batch.map((one) => one.calledAe),
+        batch.map((one) => one.remoteAddress),
+        batch.map((one) => one.reason),
+        batch.map((one) => one.count),
+        batch.map((one) => one.lastAt),
+      ],
+    );
+    await database.pool.query(
+      `DELETE FROM refused_device WHERE (calling_ae, called_ae, remote_address) IN
+       (SELECT calling_ae, called_ae, remote_address FROM refused_device ORDER BY last_at DESC OFFSET $1)`,
+      [REFUSED_LIMIT],
+    );
+    for (const callingAe of new Set(batch.map((one) => one.callingAe)))
+      await events.publish('device.refused', { callingAe });
+  }
+
+  async function flushRefusals(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    await flushing;
+    if (refusals.size === 0) return;
+    flushing = writeRefusals()
+      .catch((error: unknown) => log.error({ err: error }, 'refused devices not written'))
+      .finally(() => (flushing = undefined));
+    await flushing;
+  }
+
+  function refuse(
+    request: { callingAe: string; calledAe: string; remoteAddress: string },
+    reason: 3 | 7,
+    words: string,
+  ): AdmitAnswer {
+    const callingAe = tidy(request.callingAe);
+    const calledAe = tidy(request.calledAe);
+    const key = JSON.stringify([callingAe, calledAe, request.remoteAddress]);
+    const before = refusals.get(key);
+    if (before || refusals.size < REFUSED_LIMIT) {
+      refusals.set(key, {
+        callingAe,
+        calledAe,
+        remoteAddress: request.remoteAddress,
+        reason: words,
+        count: (before?.count ?? 0) + 1,
+        lastAt: new Date(),
+      });
+      timer ??= setTimeout(() => void flushRefusals(), REFUSED_FLUSH_MS);
+    }
+    audit.record({
+      event: 'association.refused',
+      outcome: 'refused',
+      principal: {
+        kind: 'device',
+        id: callingAe,
+        name: callingAe,
+        roles: [],
+        rights: [],
+        remoteAddress: request.remoteAddress,
+      },
+      detail: { reason: words, calledAe },
+    });
+    return { admitted: false, reason };
+  }
+
+  return {
+    async admit(request) {
+      const callingAe = request.callingAe.trim();
+      const loopback = isLoopback(request.remoteAddress);
+      const device = known.get(callingAe);
+      if (!device && !loopback) return refuse(request, 3, 'calling AE title not known');
+      // A newcomer tries storescu with its default called AE title on the same machine.
+      if (request.calledAe.trim() !== aeTitle && !loopback)
+        return refuse(request, 7, 'called AE title is not ours');
+      if (device?.checkAddress) {
+        const from = plainAddress(request.remoteAddress);
+        const allowed = device.host === undefined ? [] : await addressesOf(device.host);
+        if (!allowed.some((one) => plainAddress(one) === from))
+          return refuse(request, 3, 'not from its own address');
+      }
+      const verbs = device?.verbs ?? LOOPBACK_VERBS;
+      return {
+        admitted: true,
+        verbs,
+        principal: {
+          kind: 'device',
+          id: callingAe,
+          name: callingAe,
+          roles: [],
+          rights: [...new Set(verbs.flatMap((verb) => VERB_RIGHTS[verb]))],
+          remoteAddress: request.remoteAddress,
+        },
+      };
+    },
+    list: () => Promise.resolve([...known.values()]),
+    byAeTitle: (title) => Promise.resolve(known.get(title.trim())),
+    async save(device, by) {
+      const id = device.id ?? randomUUID();
+      const values = [
+        id,
+        device.aeTitle.trim(),
+        device.description,
+        device.host ?? null,
+        device.port ?? null,
+        device.checkAddress,
+        device.verbs,
+      ];
+      const { rows } = await database.pool
+        .query<DeviceRow>(
+          device.id === undefined
+            ? `INSERT INTO device (id, ae_title, description, host, port, check_address, verbs)
+               VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *`
+            : `UPDATE device SET ae_title = $2, description = $3, host = $4, port = $5, check_address = $6, verbs = $7
+               WHERE id = $1 RETURNING *`,
+          values,
+        )
+        .catch((error: unknown) => {
+          throw isUniqueViolation(error) ? new Fault('DEVICE_EXISTS') : error;
+        });
+      const row = rows[0];
+      if (!row) throw new Fault('NOT_FOUND');
+      await database.pool.query('DELETE FROM refused_device WHERE calling_ae = $1', [row.ae_title]);
+      refusals.clear();
+      await load();
+      await events.publish('device.changed', { id });
+      changed(by, device.id === undefined ? 'added' : 'changed', row.ae_title);
+      return fromRow(row);
+    },
+    async remove(id, by) {
+      const { rows } = await database.pool.query<DeviceRow>('DELETE FROM device WHERE id = $1 RETURNING *', [
+        id,
+      ]);
+      const row = rows[0];
+      if (!row) throw new Fault('NOT_FOUND');
+      await load();
+      await events.publish('device.changed', { id });
+      changed(by, 'removed', row.ae_title);
+    },
+    async refused() {
+      await flushRefusals();
+      const { rows } = await database.pool.query<{
+        calling_ae: string;
+        called_ae: string;
+        remote_address: string;
+        reason: string;
+        count: number;
+        last_at: Date;
+      }>('SELECT * FROM refused_device ORDER BY last_at DESC');
+      return rows.map((row) => ({
+        callingAe: row.calling_ae,
+        calledAe: row.called_ae,
+        remoteAddress: row.remote_address,
+        reason: row.reason,
+        count: row.count,
+        lastAt: row.last_at,
+      }));
+    },
+    async close() {
+      unsubscribe();
+      await flushRefusals();
+    },
+  };
+
+  function changed(by: Principal, what: string, title: string): void {
+    audit.record({
+      event: 'device.changed',
+      outcome: 'success',
+      principal: by,
+      detail: { what, aeTitle: title },
+    });
+  }
+}
+
+const fromRow = (row: DeviceRow): Device => ({
+  id: row.id,
+  aeTitle: row.ae_title,
+  description: row.description,
+  host: row.host ?? undefined,
+  port: row.port ?? undefined,
+  checkAddress: row.check_address,
+  verbs: row.verbs,
+});
+
+/** The database answers 23505 when a unique column holds the value already. */
+export const isUniqueViolation = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'code' in error && error.code === '23505';
+
+/** IPv4 in IPv6 notation (::ffff:10.0.0.1) as IPv4, so that both sockets' spellings compare equal. */
+export const plainAddress = (address: string): string =>
+  address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '');
+
+export function isLoopback(address: string): boolean {
+  const plain = plainAddress(address);
+  return plain === '::1' || /^127\.\d+\.\d+\.\d+$/.test(plain);
+}
+
+/** At most an AE's 16 characters, printable: what a stranger sends ends up on the administrator's screen. */
+const tidy = (title: string): string =>
+  title
+    .trim()
+    .slice(0, 16)
+    // eslint-disable-next-line no-control-regex -- control characters are what is replaced
+    .replaceAll(/[\x00-\x1f\x7f-\uffff]/g, '?');
