@@ -4,7 +4,7 @@
  * Source: PS3.18 §10.4 (retrieve transaction); metadata Table 10.4.1-2 (bulk data by URI).
  * Layer:  server/archive.
  */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
