@@ -1,0 +1,210 @@
+/** Search, date, modality and column filters, and the person's saved ones. Layer: web/worklist. */
+import { ActionIcon, Button, Menu, MultiSelect, Popover, Stack, TextInput } from '@mantine/core';
+import { IconBookmark, IconFilter, IconTrash, IconUpload } from '@tabler/icons-react';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useEffect, useRef, useState, type RefObject } from 'react';
+import { useTranslation } from 'react-i18next';
+import { readSavedFilters, writeSavedFilters, type ListQuery, type Saved } from '../api/studies.ts';
+import { datesOf, fromInput, isFiltered, toInput, withField, type DatePreset } from './list-model.ts';
+import { CHOOSE_FILES } from './upload-area.tsx';
+
+const MODALITIES = [
+  'CT', 'MR', 'CR', 'DX', 'MG', 'US', 'XA', 'RF', 'NM', 'PT', 'IO', 'OP', 'OPT', 'ES', 'XC', 'SM', 'ECG', 'SR', 'DOC', 'OT',
+];
+const PRESETS: readonly DatePreset[] = ['today', 'yesterday', 'week', 'any'];
+/** A pause in typing, not every letter, asks the server. */
+const TYPING_MS = 250;
+const COLUMN_FILTERS = ['patientName', 'patientId', 'accession', 'description'] as const;
+
+interface FiltersProps {
+  readonly query: ListQuery;
+  readonly onChange: (query: ListQuery) => void;
+  readonly searchBox: RefObject<HTMLInputElement | null>;
+}
+
+export function Filters({ query, onChange, searchBox }: FiltersProps) {
+  const { t } = useTranslation();
+  return (
+    <search className="filters">
+      <Typed
+        inputRef={searchBox}
+        label={t('list.search')}
+        placeholder={t('list.searchHint')}
+        value={query.search ?? ''}
+        onChange={(value) => onChange(withField(query, 'search', value))}
+      />
+      <MultiSelect
+        label={t('list.modality')}
+        placeholder={query.modality ? '' : t('list.all')}
+        w={180}
+        searchable
+        clearable
+        data={MODALITIES}
+        value={query.modality ? query.modality.split(',') : []}
+        onChange={(value) => onChange(withField(query, 'modality', value.join(',')))}
+      />
+      <TextInput
+        label={t('list.from')}
+        type="date"
+        value={toInput(query.dateFrom)}
+        onChange={(event) => onChange(withField(query, 'dateFrom', fromInput(event.currentTarget.value)))}
+      />
+      <TextInput
+        label={t('list.to')}
+        type="date"
+        value={toInput(query.dateTo)}
+        onChange={(event) => onChange(withField(query, 'dateTo', fromInput(event.currentTarget.value)))}
+      />
+      <Button.Group>
+        {PRESETS.map((preset) => {
+          const dates = datesOf(preset, new Date());
+          const chosen = dates.dateFrom === query.dateFrom && dates.dateTo === query.dateTo;
+          return (
+            <Button
+              key={preset}
+              px="sm"
+              variant={chosen ? 'filled' : 'default'}
+              aria-pressed={chosen}
+              onClick={() => {
+                const { dateFrom: _from, dateTo: _to, ...rest } = query;
+                onChange({ ...rest, ...dates });
+              }}
+            >
+              {t(`list.preset.${preset}`)}
+            </Button>
+          );
+        })}
+      </Button.Group>
+      <Popover position="bottom-start" trapFocus>
+        <Popover.Target>
+          <ActionIcon variant="default" size={36} aria-label={t('list.moreFilters')}>
+            <IconFilter size={18} />
+          </ActionIcon>
+        </Popover.Target>
+        <Popover.Dropdown>
+          <Stack gap="xs">
+            {COLUMN_FILTERS.map((name) => (
+              <Typed
+                key={name}
+                label={t(`list.column.${name}`)}
+                value={query[name] ?? ''}
+                onChange={(value) => onChange(withField(query, name, value))}
+              />
+            ))}
+          </Stack>
+        </Popover.Dropdown>
+      </Popover>
+      <SavedFilters query={query} onChange={onChange} />
+      {isFiltered(query) ? (
+        <Button
+          variant="subtle"
+          onClick={() =>
+            onChange({
+              ...(query.sort ? { sort: query.sort } : {}),
+              ...(query.descending === undefined ? {} : { descending: query.descending }),
+            })
+          }
+        >
+          {t('list.clear')}
+        </Button>
+      ) : null}
+      <div style={{ flex: 1 }} />
+      <Button
+        leftSection={<IconUpload size={18} />}
+        onClick={() => window.dispatchEvent(new Event(CHOOSE_FILES))}
+      >
+        {t('upload.button')}
+      </Button>
+    </search>
+  );
+}
+
+function Typed(props: {
+  label: string;
+  placeholder?: string;
+  value: string;
+  onChange: (value: string) => void;
+  inputRef?: RefObject<HTMLInputElement | null>;
+}) {
+  const { value, onChange } = props;
+  const [text, setText] = useState(value);
+  const send = useRef(onChange);
+  useEffect(() => {
+    send.current = onChange;
+  });
+  useEffect(() => setText(value), [value]);
+  useEffect(() => {
+    if (text === value) return undefined;
+    const timer = setTimeout(() => send.current(text), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [text, value]);
+  return (
+    <TextInput
+      {...(props.inputRef ? { ref: props.inputRef } : {})}
+      label={props.label}
+      placeholder={props.placeholder ?? ''}
+      type="search"
+      maxLength={64}
+      value={text}
+      onChange={(event) => setText(event.currentTarget.value)}
+    />
+  );
+}
+
+function SavedFilters({ query, onChange }: Omit<FiltersProps, 'searchBox'>) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const [name, setName] = useState('');
+  const saved = useQuery({ queryKey: ['savedFilters'], queryFn: readSavedFilters, staleTime: Infinity });
+  const write = useMutation({
+    mutationFn: writeSavedFilters,
+    onMutate: (filters: readonly Saved[]) => client.setQueryData(['savedFilters'], filters),
+    onError: () => client.invalidateQueries({ queryKey: ['savedFilters'] }),
+  });
+  const filters = saved.data ?? [];
+  return (
+    <Menu position="bottom-start" closeOnItemClick={false}>
+      <Menu.Target>
+        <ActionIcon variant="default" size={36} aria-label={t('list.saved')}>
+          <IconBookmark size={18} />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>{t('list.saved')}</Menu.Label>
+        {filters.map((filter) => (
+          <Menu.Item key={filter.name} onClick={() => onChange(filter.query)}>
+            {filter.name}
+          </Menu.Item>
+        ))}
+        {filters.map((filter) => (
+          <Menu.Item
+            key={`delete ${filter.name}`}
+            color="red"
+            leftSection={<IconTrash size={14} />}
+            onClick={() => write.mutate(filters.filter((other) => other !== filter))}
+          >
+            {t('list.deleteFilter', { name: filter.name })}
+          </Menu.Item>
+        ))}
+        <form
+          style={{ padding: 8, display: 'flex', gap: 8 }}
+          onSubmit={(event) => {
+            event.preventDefault();
+            const others = filters.filter((other) => other.name !== name.trim());
+            if (name.trim()) write.mutate([...others, { name: name.trim(), query }]);
+            setName('');
+          }}
+        >
+          <TextInput
+            aria-label={t('list.filterName')}
+            placeholder={t('list.filterName')}
+            maxLength={100}
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          <Button type="submit">{t('common.save')}</Button>
+        </form>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

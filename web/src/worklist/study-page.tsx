@@ -1,0 +1,89 @@
+/** One study: whose it is, what was done, its series. Layer: web/worklist. */
+import { Badge, Button, Group, Text } from '@mantine/core';
+import { IconEye } from '@tabler/icons-react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link, useParams } from '@tanstack/react-router';
+import { useEffect } from 'react';
+import { useTranslation } from 'react-i18next';
+import { live } from '../api/live.ts';
+import { readStudy, seriesThumbnail, type Detail } from '../api/studies.ts';
+import { formatDate, formatTime, personName } from '../ui/format.ts';
+import { Loading, Page, ProblemAlert } from '../ui/page.tsx';
+import { Thumbnail } from './thumbnail.tsx';
+
+export function StudyPage() {
+  const { studyUid = '' } = useParams({ strict: false }) as { studyUid?: string };
+  const client = useQueryClient();
+  const study = useQuery({ queryKey: ['study', studyUid], queryFn: ({ signal }) => readStudy(studyUid, signal) });
+  useEffect(
+    () =>
+      live.onNews((news) => {
+        if (news.type !== 'device.refused' && news.studyUid === studyUid)
+          void client.invalidateQueries({ queryKey: ['study', studyUid] });
+      }),
+    [client, studyUid],
+  );
+  if (study.error) return <ProblemAlert error={study.error} onRetry={() => void study.refetch()} />;
+  return study.data ? <Shown study={study.data} /> : <Loading />;
+}
+
+function Shown({ study }: { study: Detail }) {
+  const { t, i18n } = useTranslation();
+  const name = personName(study.patientName);
+  const facts = [
+    [t('list.column.patientId'), study.patientId],
+    [t('list.column.birthDate'), formatDate(study.birthDate, i18n.language)],
+    [t('list.column.sex'), study.sex],
+    [t('list.column.date'), `${formatDate(study.date, i18n.language)} ${formatTime(study.time)}`],
+    [t('list.column.accession'), study.accession],
+    [t('list.column.description'), study.description],
+    [t('study.referrer'), study.referrer.replaceAll('^', ' ').trim()],
+  ].filter(([, value]) => value?.trim());
+  return (
+    <Page
+      title={[name.main, name.beside].filter(Boolean).join(' · ') || t('list.noName')}
+      actions={
+        <Button
+          leftSection={<IconEye size={18} />}
+          renderRoot={(rest) => <Link to="/viewer/$studyUid" params={{ studyUid: study.studyUid }} {...rest} />}
+        >
+          {t('study.open')}
+        </Button>
+      }
+    >
+      <Group gap="xl" mb="lg">
+        {facts.map(([label, value]) => (
+          <div key={label}>
+            <Text size="xs" c="dimmed">
+              {label}
+            </Text>
+            <Text dir="auto">{value}</Text>
+          </div>
+        ))}
+        {study.arriving ? <Badge color="yellow">{t('list.arriving')}</Badge> : null}
+      </Group>
+      <div className="series-grid">
+        {study.series.map((series) => (
+          <Link
+            key={series.seriesUid}
+            className="series-card"
+            to="/viewer/$studyUid"
+            params={{ studyUid: study.studyUid }}
+            search={{ series: series.seriesUid }}
+          >
+            <Thumbnail src={seriesThumbnail(study.studyUid, series)} size={152} image={series.kind === 'image'} />
+            <Text fw={600} truncate title={series.description} dir="auto">
+              {series.description || t('study.series', { number: series.number ?? '' })}
+            </Text>
+            <Text size="sm" c="dimmed">
+              {series.modality} · {t('study.objects', { count: series.instanceCount })}
+              {series.frameCount > series.instanceCount
+                ? ` · ${t('study.frames', { count: series.frameCount })}`
+                : ''}
+            </Text>
+          </Link>
+        ))}
+      </div>
+    </Page>
+  );
+}
