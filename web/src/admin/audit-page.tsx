@@ -44,9 +44,18 @@ export function AuditPage() {
         </Alert>
       ) : null}
       <Group mb="md" align="flex-end">
-        <TextInput label={t('audit.event')} onChange={(event) => set('event', event.currentTarget.value.trim())} />
-        <TextInput label={t('audit.who')} onChange={(event) => set('principal', event.currentTarget.value.trim())} />
-        <TextInput label={t('audit.study')} onChange={(event) => set('studyUid', event.currentTarget.value.trim())} />
+        <TextInput
+          label={t('audit.event')}
+          onChange={(event) => set('event', event.currentTarget.value.trim())}
+        />
+        <TextInput
+          label={t('audit.who')}
+          onChange={(event) => set('principal', event.currentTarget.value.trim())}
+        />
+        <TextInput
+          label={t('audit.study')}
+          onChange={(event) => set('studyUid', event.currentTarget.value.trim())}
+        />
         <Select
           label={t('audit.outcome')}
           clearable
@@ -84,7 +93,10 @@ export function AuditPage() {
                   <Table.Td>{row.remoteAddress}</Table.Td>
                   <Table.Td>
                     <Text size="xs" style={{ wordBreak: 'break-all' }}>
-                      {[...row.studyUids, ...Object.entries(row.detail).map(([key, value]) => `${key}=${value}`)].join(' ')}
+                      {[
+                        ...row.studyUids,
+                        ...Object.entries(row.detail).map(([key, value]) => `${key}=${value}`),
+                      ].join(' ')}
                     </Text>
                   </Table.Td>
                 </Table.Tr>
@@ -93,7 +105,11 @@ export function AuditPage() {
         </Table>
       </Table.ScrollContainer>
       {audit.hasNextPage ? (
-        <Button variant="default" loading={audit.isFetchingNextPage} onClick={() => void audit.fetchNextPage()}>
+        <Button
+          variant="default"
+          loading={audit.isFetchingNextPage}
+          onClick={() => void audit.fetchNextPage()}
+        >
           {t('common.more')}
         </Button>
       ) : null}

@@ -1,19 +1,44 @@
 /** Devices: who may send and ask, who was turned away, and whether they answer. Layer: web/admin. */
-import { Alert, Badge, Button, Checkbox, Group, Modal, NumberInput, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import {
+  Alert,
+  Badge,
+  Button,
+  Checkbox,
+  Group,
+  Modal,
+  NumberInput,
+  Stack,
+  Table,
+  Text,
+  TextInput,
+  Title,
+} from '@mantine/core';
 import { IconPlugConnected, IconPlus } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { AeTitle, DeviceVerb } from '@lightbox/core/contract/api.ts';
 import { useEffect, useState, type FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import {
-  echoDevice, listDevices, listRefused, removeDevice, saveDevice, type DeviceDraft, type DeviceRow, type Refused,
+  echoDevice,
+  listDevices,
+  listRefused,
+  removeDevice,
+  saveDevice,
+  type DeviceDraft,
+  type DeviceRow,
+  type Refused,
 } from '../api/admin.ts';
 import { live } from '../api/live.ts';
 import { formatInstant } from '../ui/format.ts';
 import { Loading, Page, ProblemAlert } from '../ui/page.tsx';
 
 const NEW: DeviceDraft = {
-  aeTitle: '', description: '', host: null, port: null, checkAddress: false, verbs: ['echo', 'store'],
+  aeTitle: '',
+  description: '',
+  host: null,
+  port: null,
+  checkAddress: false,
+  verbs: ['echo', 'store'],
 };
 
 export function DevicesPage() {
@@ -93,7 +118,11 @@ function RefusedList({ rows, onDone }: { rows: readonly Refused[]; onDone: () =>
       <ProblemAlert error={allow.error} />
       <Stack gap="xs">
         {rows.map((row) => (
-          <Group key={`${row.callingAe} ${row.remoteAddress}`} data-testid="device-refused-row" data-ae={row.callingAe}>
+          <Group
+            key={`${row.callingAe} ${row.remoteAddress}`}
+            data-testid="device-refused-row"
+            data-ae={row.callingAe}
+          >
             <Text fw={700} ff="monospace">
               {row.callingAe}
             </Text>
@@ -162,7 +191,12 @@ function DeviceLine({ device, onEdit }: { device: DeviceRow; onEdit: () => void 
   );
 }
 
-function DeviceForm(props: { draft: DeviceDraft; id?: string; onClose: () => void; onDone: () => Promise<void> }) {
+function DeviceForm(props: {
+  draft: DeviceDraft;
+  id?: string;
+  onClose: () => void;
+  onDone: () => Promise<void>;
+}) {
   const { t } = useTranslation();
   const [draft, setDraft] = useState<DeviceDraft>(props.draft);
   const set = (patch: Partial<DeviceDraft>) => setDraft({ ...draft, ...patch });
@@ -187,7 +221,11 @@ function DeviceForm(props: { draft: DeviceDraft; id?: string; onClose: () => voi
     <Modal
       opened
       onClose={props.onClose}
-      title={<Title order={2} fz="h4">{props.id ? t('devices.edit') : t('devices.add')}</Title>}
+      title={
+        <Title order={2} fz="h4">
+          {props.id ? t('devices.edit') : t('devices.add')}
+        </Title>
+      }
       closeButtonProps={{ 'aria-label': t('common.close') }}
     >
       <form onSubmit={submit} data-testid="device-form">

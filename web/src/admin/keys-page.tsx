@@ -38,12 +38,19 @@ export function KeysPage() {
                 <Table.Td>
                   <Code>{key.start}…</Code>
                 </Table.Td>
-                <Table.Td>{key.rights.map((right) => t(`right.${right.replace('.', '_')}`)).join(', ')}</Table.Td>
+                <Table.Td>
+                  {key.rights.map((right) => t(`right.${right.replace('.', '_')}`)).join(', ')}
+                </Table.Td>
                 <Table.Td>{at(key.createdAt)}</Table.Td>
                 <Table.Td>{at(key.expiresAt)}</Table.Td>
                 <Table.Td>{at(key.lastUsedAt)}</Table.Td>
                 <Table.Td>
-                  <Button size="compact-sm" color="red" variant="subtle" onClick={() => remove.mutate(key.id)}>
+                  <Button
+                    size="compact-sm"
+                    color="red"
+                    variant="subtle"
+                    onClick={() => remove.mutate(key.id)}
+                  >
                     {t('common.remove')}
                   </Button>
                 </Table.Td>
@@ -88,7 +95,10 @@ function KeyForm({ onDone }: { onDone: () => Promise<void> }) {
           <MultiSelect
             label={t('keys.rights')}
             miw={260}
-            data={Right.options.map((right) => ({ value: right, label: t(`right.${right.replace('.', '_')}`) }))}
+            data={Right.options.map((right) => ({
+              value: right,
+              label: t(`right.${right.replace('.', '_')}`),
+            }))}
             value={rights}
             onChange={setRights}
           />

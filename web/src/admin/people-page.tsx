@@ -1,5 +1,16 @@
 /** People: who may come in, with which roles; invitations. Layer: web/admin. */
-import { Alert, Badge, Button, Code, Group, MultiSelect, Stack, Switch, Table, TextInput } from '@mantine/core';
+import {
+  Alert,
+  Badge,
+  Button,
+  Code,
+  Group,
+  MultiSelect,
+  Stack,
+  Switch,
+  Table,
+  TextInput,
+} from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Role } from '@lightbox/core/contract/api.ts';
 import { useState, type FormEvent } from 'react';

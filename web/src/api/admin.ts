@@ -1,7 +1,21 @@
 /** Devices, people, keys, audit trail, quarantine, status. Layer: web/api. */
 import {
-  ApiKeyCreated, ApiKeyRow, AuditPage, AuditVerification, Device, EchoResult, Invitation, QuarantineItem, RefusedDevice,
-  Status, UserRow, type ApiKeyInput, type AuditQuery, type DeviceInput, type UserInput, type UserUpdate,
+  ApiKeyCreated,
+  ApiKeyRow,
+  AuditPage,
+  AuditVerification,
+  Device,
+  EchoResult,
+  Invitation,
+  QuarantineItem,
+  RefusedDevice,
+  Status,
+  UserRow,
+  type ApiKeyInput,
+  type AuditQuery,
+  type DeviceInput,
+  type UserInput,
+  type UserUpdate,
 } from '@lightbox/core/contract/api.ts';
 import { z } from 'zod';
 import { call, send, withQuery } from './client.ts';
@@ -34,7 +48,8 @@ export const changePerson = (id: string, change: z.output<typeof UserUpdate>) =>
   send(one('/api/users', id), { method: 'PUT', body: change });
 
 export const listKeys = () => call(z.array(ApiKeyRow), '/api/keys');
-export const createKey = (draft: KeyDraft) => call(ApiKeyCreated, '/api/keys', { method: 'POST', body: draft });
+export const createKey = (draft: KeyDraft) =>
+  call(ApiKeyCreated, '/api/keys', { method: 'POST', body: draft });
 export const removeKey = (id: string) => send(one('/api/keys', id), { method: 'DELETE' });
 
 export const listAudit = (filter: AuditFilter) => call(AuditPage, withQuery('/api/audit', filter));

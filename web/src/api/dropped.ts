@@ -28,7 +28,9 @@ async function walk(entry: FileSystemEntry, path: string): Promise<NamedFile[]> 
   const found: NamedFile[] = [];
   // readEntries gives at most 100 at a time and an empty list at the end.
   for (;;) {
-    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
     if (!batch.length) return found;
     for (const child of batch) found.push(...(await walk(child, `${name}/`)));
   }
@@ -37,4 +39,5 @@ async function walk(entry: FileSystemEntry, path: string): Promise<NamedFile[]> 
 const isFile = (entry: FileSystemEntry): entry is FileSystemFileEntry => entry.isFile;
 
 /** Files that operating systems leave in folders. DICOMDIR and others are sent: the server says what it skips. */
-export const isNoise = (name: string): boolean => name === '.DS_Store' || name === 'Thumbs.db' || name === 'desktop.ini';
+export const isNoise = (name: string): boolean =>
+  name === '.DS_Store' || name === 'Thumbs.db' || name === 'desktop.ini';

@@ -1,5 +1,12 @@
 /** Studies: the list, one study, thumbnails and saved filters. Layer: web/api. */
-import { SavedFilter, StudyDetail, StudyPage, type SeriesRow, type StudyListQuery, type StudyRow } from '@lightbox/core/contract/api.ts';
+import {
+  SavedFilter,
+  StudyDetail,
+  StudyPage,
+  type SeriesRow,
+  type StudyListQuery,
+  type StudyRow,
+} from '@lightbox/core/contract/api.ts';
 import { z } from 'zod';
 import { ApiProblem, call, send, withQuery } from './client.ts';
 

@@ -34,7 +34,13 @@ const PARALLEL = 3;
 export function takeLines(text: string, from: number): { lines: string[]; next: number } {
   const end = text.lastIndexOf('\n');
   if (end < from) return { lines: [], next: from };
-  return { lines: text.slice(from, end).split('\n').filter((line) => line.trim() !== ''), next: end + 1 };
+  return {
+    lines: text
+      .slice(from, end)
+      .split('\n')
+      .filter((line) => line.trim() !== ''),
+    next: end + 1,
+  };
 }
 
 export function parseResult(line: string): FileResult | undefined {
@@ -90,9 +96,14 @@ export class UploadQueue {
   readonly snapshot = (): readonly UploadItem[] => this.#items;
 
   add(files: readonly NamedFile[]): void {
-    const fresh = files.map(
-      ({ name, file }): UploadItem => ({ id: this.#next++, name, file, state: 'waiting', sentBytes: 0, results: [] }),
-    );
+    const fresh = files.map(({ name, file }): UploadItem => ({
+      id: this.#next++,
+      name,
+      file,
+      state: 'waiting',
+      sentBytes: 0,
+      results: [],
+    }));
     this.#items = [...this.#items, ...fresh];
     this.#changed();
     this.#pump();

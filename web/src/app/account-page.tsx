@@ -1,5 +1,19 @@
 /** One's own account: password, one-time codes, language. Layer: web/app. */
-import { Alert, Anchor, Button, Code, Group, Paper, PasswordInput, Select, SimpleGrid, Stack, Text, TextInput, Title } from '@mantine/core';
+import {
+  Alert,
+  Anchor,
+  Button,
+  Code,
+  Group,
+  Paper,
+  PasswordInput,
+  Select,
+  SimpleGrid,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+} from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState, type FormEvent, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -51,7 +65,12 @@ function Card(props: { title: string; onSubmit: () => void; children: ReactNode 
   );
 }
 
-function Password(props: { label: string; fresh?: boolean; value: string; onChange: (value: string) => void }) {
+function Password(props: {
+  label: string;
+  fresh?: boolean;
+  value: string;
+  onChange: (value: string) => void;
+}) {
   const { t } = useTranslation();
   return (
     <PasswordInput
@@ -109,10 +128,7 @@ function CodesCard({ enabled }: { enabled: boolean }) {
   });
   const started = begin.data;
   return (
-    <Card
-      title={t('account.codes')}
-      onSubmit={() => (enabled || started ? finish.mutate() : begin.mutate())}
-    >
+    <Card title={t('account.codes')} onSubmit={() => (enabled || started ? finish.mutate() : begin.mutate())}>
       <Text c="dimmed">{enabled ? t('account.codesOn') : t('account.codesOff')}</Text>
       {started && !enabled ? (
         <>

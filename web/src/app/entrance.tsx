@@ -1,5 +1,16 @@
 /** The ways in: first administrator, sign-in with password and one-time code, invitation. Layer: web/app. */
-import { Alert, Box, Button, Center, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import {
+  Alert,
+  Box,
+  Button,
+  Center,
+  Paper,
+  PasswordInput,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+} from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState, type FormEvent, type ReactNode } from 'react';
@@ -13,7 +24,13 @@ const PASSWORD_MIN = 12;
 /** The token of the link; a fragment never leaves the browser, so it is in no log. */
 const fragment = (): string => decodeURIComponent(window.location.hash.replace(/^#/, ''));
 
-function Door(props: { title: string; intro?: string; testId: string; onSubmit: () => void; children: ReactNode }) {
+function Door(props: {
+  title: string;
+  intro?: string;
+  testId: string;
+  onSubmit: () => void;
+  children: ReactNode;
+}) {
   usePageTitle(props.title);
   const submit = (event: FormEvent) => {
     event.preventDefault();

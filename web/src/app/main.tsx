@@ -17,7 +17,8 @@ const queries = new QueryClient({
     queries: {
       refetchOnWindowFocus: false,
       // What the server decided (4xx) does not change by asking again.
-      retry: (count, error) => count < 2 && !(error instanceof ApiProblem && error.status >= 400 && error.status < 500),
+      retry: (count, error) =>
+        count < 2 && !(error instanceof ApiProblem && error.status >= 400 && error.status < 500),
     },
   },
 });

@@ -1,5 +1,11 @@
 /** All addresses of the web. The viewer and the administration load when they are opened. Layer: web/app. */
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from '@tanstack/react-router';
 import { Loading } from '../ui/page.tsx';
 import { StudyListPage } from '../worklist/study-list-page.tsx';
 import { InvitePage, SetupPage, SignInPage } from './entrance.tsx';
@@ -8,8 +14,10 @@ import { Root, SignedIn } from './shell.tsx';
 const root = createRootRoute({ component: Root, notFoundComponent: () => null });
 const inside = createRoute({ getParentRoute: () => root, id: 'inside', component: SignedIn });
 
-const lazy = <T extends Record<string, unknown>, K extends keyof T & string>(load: () => Promise<T>, name: K) =>
-  lazyRouteComponent(load, name);
+const lazy = <T extends Record<string, unknown>, K extends keyof T & string>(
+  load: () => Promise<T>,
+  name: K,
+) => lazyRouteComponent(load, name);
 
 const outsideRoutes = [
   createRoute({ getParentRoute: () => root, path: '/setup', component: SetupPage }),

@@ -49,7 +49,9 @@ export function formatDuration(seconds: number): string {
   const days = Math.floor(seconds / 86_400);
   const hours = Math.floor((seconds % 86_400) / 3600);
   const minutes = Math.floor((seconds % 3600) / 60);
-  return [days ? `${days} d` : '', days || hours ? `${hours} h` : '', `${minutes} min`].filter(Boolean).join(' ');
+  return [days ? `${days} d` : '', days || hours ? `${hours} h` : '', `${minutes} min`]
+    .filter(Boolean)
+    .join(' ');
 }
 
 export interface NameGroups {

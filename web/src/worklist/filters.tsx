@@ -9,7 +9,26 @@ import { datesOf, fromInput, isFiltered, toInput, withField, type DatePreset } f
 import { CHOOSE_FILES } from './upload-area.tsx';
 
 const MODALITIES = [
-  'CT', 'MR', 'CR', 'DX', 'MG', 'US', 'XA', 'RF', 'NM', 'PT', 'IO', 'OP', 'OPT', 'ES', 'XC', 'SM', 'ECG', 'SR', 'DOC', 'OT',
+  'CT',
+  'MR',
+  'CR',
+  'DX',
+  'MG',
+  'US',
+  'XA',
+  'RF',
+  'NM',
+  'PT',
+  'IO',
+  'OP',
+  'OPT',
+  'ES',
+  'XC',
+  'SM',
+  'ECG',
+  'SR',
+  'DOC',
+  'OT',
 ];
 const PRESETS: readonly DatePreset[] = ['today', 'yesterday', 'week', 'any'];
 /** A pause in typing, not every letter, asks the server. */

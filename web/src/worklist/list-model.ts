@@ -43,7 +43,8 @@ export function withField<K extends keyof ListQuery>(
 }
 
 const ORDER_KEYS = new Set(['sort', 'descending', 'limit', 'cursor']);
-export const isFiltered = (query: ListQuery): boolean => Object.keys(query).some((key) => !ORDER_KEYS.has(key));
+export const isFiltered = (query: ListQuery): boolean =>
+  Object.keys(query).some((key) => !ORDER_KEYS.has(key));
 
 /**
  * A page read again, joined with the one on the screen: fresh rows in their order, then old rows that were pushed

@@ -86,7 +86,10 @@ export function StudyListPage() {
         searchBox.current?.focus();
       } else if (event.key === '?') setHelp(true);
       else if (event.key === 'Enter' && selected && !target.closest('a, button')) open(selected);
-      else if (['ArrowDown', 'ArrowUp', 'Home', 'End', 'PageDown', 'PageUp'].includes(event.key) && rows.length) {
+      else if (
+        ['ArrowDown', 'ArrowUp', 'Home', 'End', 'PageDown', 'PageUp'].includes(event.key) &&
+        rows.length
+      ) {
         event.preventDefault();
         list.touch();
         const at = rows.findIndex(({ studyUid }) => studyUid === selected);
@@ -306,7 +309,12 @@ const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?'] as const;
 function Help({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTranslation();
   return (
-    <Modal opened={opened} onClose={onClose} title={t('help.title')} closeButtonProps={{ 'aria-label': t('common.close') }}>
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={t('help.title')}
+      closeButtonProps={{ 'aria-label': t('common.close') }}
+    >
       <Table>
         <Table.Tbody>
           {SHORTCUTS.map((keys, index) => (

@@ -14,7 +14,10 @@ import { Thumbnail } from './thumbnail.tsx';
 export function StudyPage() {
   const { studyUid = '' } = useParams({ strict: false }) as { studyUid?: string };
   const client = useQueryClient();
-  const study = useQuery({ queryKey: ['study', studyUid], queryFn: ({ signal }) => readStudy(studyUid, signal) });
+  const study = useQuery({
+    queryKey: ['study', studyUid],
+    queryFn: ({ signal }) => readStudy(studyUid, signal),
+  });
   useEffect(
     () =>
       live.onNews((news) => {
@@ -45,7 +48,9 @@ function Shown({ study }: { study: Detail }) {
       actions={
         <Button
           leftSection={<IconEye size={18} />}
-          renderRoot={(rest) => <Link to="/viewer/$studyUid" params={{ studyUid: study.studyUid }} {...rest} />}
+          renderRoot={(rest) => (
+            <Link to="/viewer/$studyUid" params={{ studyUid: study.studyUid }} {...rest} />
+          )}
         >
           {t('study.open')}
         </Button>
@@ -71,7 +76,11 @@ function Shown({ study }: { study: Detail }) {
             params={{ studyUid: study.studyUid }}
             search={{ series: series.seriesUid }}
           >
-            <Thumbnail src={seriesThumbnail(study.studyUid, series)} size={152} image={series.kind === 'image'} />
+            <Thumbnail
+              src={seriesThumbnail(study.studyUid, series)}
+              size={152}
+              image={series.kind === 'image'}
+            />
             <Text fw={600} truncate title={series.description} dir="auto">
               {series.description || t('study.series', { number: series.number ?? '' })}
             </Text>

@@ -8,7 +8,11 @@ export function Thumbnail(props: { src: string; size: number; image?: boolean })
   if (props.image === false || failed === props.src)
     return (
       <span className="thumb" style={style} aria-hidden>
-        {props.image === false ? <IconFileText size={props.size / 2} /> : <IconPhotoOff size={props.size / 2} />}
+        {props.image === false ? (
+          <IconFileText size={props.size / 2} />
+        ) : (
+          <IconPhotoOff size={props.size / 2} />
+        )}
       </span>
     );
   return (

@@ -166,7 +166,8 @@ function Lines({ item }: { item: UploadItem }) {
       </li>
     );
   if (item.problem !== undefined) {
-    const text = item.problem === 'NETWORK' || item.problem === 'ANSWER' ? t(`problem.${item.problem}`) : item.problem;
+    const text =
+      item.problem === 'NETWORK' || item.problem === 'ANSWER' ? t(`problem.${item.problem}`) : item.problem;
     return (
       <li data-testid="upload-result" data-status="failed">
         <ResultLine name={item.name} status="failed" reason={text} />

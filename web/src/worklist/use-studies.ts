@@ -17,7 +17,8 @@ export function useStudies(query: ListQuery) {
   const key = useMemo(() => ['studies', query] as const, [query]);
   const result = useInfiniteQuery({
     queryKey: key,
-    queryFn: ({ pageParam, signal }) => listStudies({ ...query, ...(pageParam ? { cursor: pageParam } : {}) }, signal),
+    queryFn: ({ pageParam, signal }) =>
+      listStudies({ ...query, ...(pageParam ? { cursor: pageParam } : {}) }, signal),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last: Page) => last.next ?? undefined,
     placeholderData: (previous) => previous,
