@@ -14,7 +14,8 @@ export type Study = z.output<typeof StudyRow>;
 export type Series = z.output<typeof SeriesRow>;
 export type Detail = z.output<typeof StudyDetail>;
 export type Page = z.output<typeof StudyPage>;
-export type ListQuery = Partial<z.output<typeof StudyListQuery>>;
+type Query = z.output<typeof StudyListQuery>;
+export type ListQuery = { [K in keyof Query]?: Query[K] | undefined };
 export type Saved = z.output<typeof SavedFilter>;
 
 export const listStudies = (query: ListQuery, signal?: AbortSignal): Promise<Page> =>

@@ -1,0 +1,392 @@
+/**
+ * The image engine: one object per grid cell, Cornerstone3D hidden behind it. Everything comes from our own server.
+ *
+ * Layer:  web/engine.
+ */
+import {
+  Enums,
+  RenderingEngine,
+  cache,
+  eventTarget,
+  imageLoadPoolManager,
+  imageLoader,
+  init as initCore,
+  metaData,
+  type Types,
+} from '@cornerstonejs/core';
+import { init as initLoader, wadors } from '@cornerstonejs/dicom-image-loader';
+import {
+  AngleTool,
+  EllipticalROITool,
+  Enums as ToolEnums,
+  LengthTool,
+  PanTool,
+  StackScrollTool,
+  ToolGroupManager,
+  WindowLevelTool,
+  ZoomTool,
+  addTool,
+  annotation,
+  init as initTools,
+} from '@cornerstonejs/tools';
+import { planeOf } from './instance.ts';
+import { directionLetters, prefetchOrder, type Frame } from './stack.ts';
+
+export const TOOLS = ['window', 'scroll', 'pan', 'zoom', 'length', 'angle', 'ellipse'] as const;
+export type ToolName = (typeof TOOLS)[number];
+
+const TOOL_CLASSES = {
+  window: WindowLevelTool,
+  scroll: StackScrollTool,
+  pan: PanTool,
+  zoom: ZoomTool,
+  length: LengthTool,
+  angle: AngleTool,
+  ellipse: EllipticalROITool,
+} as const;
+
+const ENGINE = 'lightbox';
+const GROUP = 'lightbox';
+/** Decoded pixels kept in memory. A 500-slice CT takes 260 MB; phones kill a page at about 1 GB. */
+const CACHE_BYTES = 768 * 1024 * 1024;
+/** HTTP/1.1 browsers open six connections: two stay free for scrolling. */
+const PREFETCH_AT_ONCE = 4;
+
+const frames = new Map<string, Frame>();
+let starting: Promise<RenderingEngine> | undefined;
+
+export interface ViewState {
+  readonly index: number;
+  readonly window: { readonly centre: number; readonly width: number } | null;
+  readonly zoom: number;
+  /** Patient directions at the top, right, bottom and left edge. */
+  readonly letters: readonly [string, string, string, string] | null;
+  readonly inverted: boolean;
+}
+
+export class ImageProblem extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+function start(): Promise<RenderingEngine> {
+  starting ??= (() => {
+    initCore();
+    initLoader({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) });
+    initTools();
+    cache.setMaxCacheSize(CACHE_BYTES);
+    imageLoadPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Prefetch, PREFETCH_AT_ONCE);
+    metaData.addProvider(imagePlane, 20_000);
+    for (const tool of Object.values(TOOL_CLASSES)) addTool(tool);
+    const group = ToolGroupManager.createToolGroup(GROUP);
+    for (const tool of Object.values(TOOL_CLASSES)) group?.addTool(tool.toolName);
+    chooseTool('window');
+    return Promise.resolve(new RenderingEngine(ENGINE));
+  })();
+  return starting;
+}
+
+/**
+ * The plane of a frame. Without Pixel Spacing sizes are pixels: a length is never called mm on the strength of
+ * Imager Pixel Spacing, which is measured at the detector (PS3.3 §10.7.1.3).
+ */
+function imagePlane(type: string, ...ids: unknown[]): object | undefined {
+  const frame = type === 'imagePlaneModule' ? frames.get(String(ids[0])) : undefined;
+  if (!frame) return undefined;
+  const { instance, index } = frame;
+  const plane = planeOf(instance.json, index);
+  const orientation = plane.orientation ?? [1, 0, 0, 0, 1, 0];
+  const [row = 1, column = 1] = plane.spacing ?? [1, 1];
+  return {
+    frameOfReferenceUID: instance.json['00200052']?.Value?.[0],
+    rows: instance.rows,
+    columns: instance.columns,
+    imageOrientationPatient: orientation,
+    rowCosines: orientation.slice(0, 3),
+    columnCosines: orientation.slice(3, 6),
+    imagePositionPatient: plane.position ?? [0, 0, index],
+    sliceThickness: plane.thickness,
+    pixelSpacing: plane.spacing ?? undefined,
+    rowPixelSpacing: row,
+    columnPixelSpacing: column,
+    usingDefaultValues: plane.spacing === null,
+  };
+}
+
+const { MouseBindings } = ToolEnums;
+
+/** What the first button and one finger do; wheel scrolls, middle button pans, right button zooms, always. */
+export function chooseTool(name: ToolName): void {
+  const group = ToolGroupManager.getToolGroup(GROUP);
+  if (!group) return;
+  for (const tool of Object.values(TOOL_CLASSES)) group.setToolPassive(tool.toolName, { removeAllBindings: true });
+  const bindings = new Map<string, { mouseButton?: number; numTouchPoints?: number }[]>([
+    [StackScrollTool.toolName, [{ mouseButton: MouseBindings.Wheel }]],
+    [PanTool.toolName, [{ mouseButton: MouseBindings.Auxiliary }]],
+    [ZoomTool.toolName, [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }]],
+  ]);
+  const chosen = TOOL_CLASSES[name].toolName;
+  bindings.set(chosen, [
+    { mouseButton: MouseBindings.Primary },
+    { numTouchPoints: 1 },
+    ...(bindings.get(chosen) ?? []),
+  ]);
+  for (const [tool, some] of bindings) group.setToolActive(tool, { bindings: some });
+}
+
+let nextId = 0;
+
+export class ImageView {
+  readonly #element: HTMLDivElement;
+  readonly #id = `view-${(nextId += 1)}`;
+  readonly #onState: (state: ViewState) => void;
+  readonly #onProblem: (problem: ImageProblem | null) => void;
+  #viewport: Types.IStackViewport | undefined;
+  #stack: readonly Frame[] = [];
+  #turn = 0;
+  #closed = false;
+  #cine: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    element: HTMLDivElement,
+    onState: (state: ViewState) => void,
+    onProblem: (problem: ImageProblem | null) => void,
+  ) {
+    this.#element = element;
+    this.#onState = onState;
+    this.#onProblem = onProblem;
+    for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.STACK_NEW_IMAGE, Enums.Events.CAMERA_MODIFIED])
+      element.addEventListener(name, this.#tell);
+    eventTarget.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#failed);
+  }
+
+  /** Shows a stack from its middle or `at`. Resolves when the first image is drawn or the reason of failure is told. */
+  async show(stack: readonly Frame[], at = Math.floor(stack.length / 2)): Promise<void> {
+    const turn = (this.#turn += 1);
+    this.#stack = stack;
+    this.#onProblem(null);
+    const engine = await start();
+    if (this.#closed || turn !== this.#turn) return;
+    for (const frame of stack) {
+      frames.set(frame.imageId, frame);
+      wadors.metaDataManager.add(frame.imageId, frame.instance.json as never);
+    }
+    // A fresh viewport: nothing of the image before can stay on the screen.
+    if (this.#viewport) engine.disableElement(this.#id);
+    engine.enableElement({
+      viewportId: this.#id,
+      type: Enums.ViewportType.STACK,
+      element: this.#element,
+      defaultOptions: { background: [0, 0, 0] },
+    });
+    ToolGroupManager.getToolGroup(GROUP)?.addViewport(this.#id, ENGINE);
+    const viewport = engine.getViewport(this.#id) as Types.IStackViewport;
+    this.#viewport = viewport;
+    try {
+      await viewport.setStack(
+        stack.map((frame) => frame.imageId),
+        at,
+      );
+    } catch {
+      await this.#explain(stack[at]);
+      return;
+    }
+    if (this.#closed || turn !== this.#turn) return;
+    viewport.render();
+    void this.#prefetch(turn, at);
+  }
+
+  async #prefetch(turn: number, at: number): Promise<void> {
+    const order = prefetchOrder(this.#stack.length, at);
+    const work = async (): Promise<void> => {
+      for (let next = order.shift(); next !== undefined; next = order.shift()) {
+        if (turn !== this.#turn || this.#closed) return;
+        const id = this.#stack[next]?.imageId;
+        if (id && !cache.isLoaded(id))
+          await imageLoader
+            .loadAndCacheImage(id, { requestType: Enums.RequestType.Prefetch, priority: 10 } as never)
+            .catch(() => undefined);
+        // Past the cache limit the first images would be thrown out for the last.
+        if (cache.getCacheSize() > CACHE_BYTES * 0.9) return;
+      }
+    };
+    await Promise.all(Array.from({ length: PREFETCH_AT_ONCE }, work));
+  }
+
+  readonly #failed = (event: Event): void => {
+    const { imageId } = (event as CustomEvent<{ imageId?: string }>).detail;
+    const frame = this.#stack[this.index];
+    if (frame && frame.imageId === imageId) void this.#explain(frame);
+  };
+
+  /** Asks the server once more for the reason: its 406 says it in words. */
+  async #explain(frame: Frame | undefined): Promise<void> {
+    if (!frame) return;
+    let problem = new ImageProblem('DECODE', '');
+    try {
+      const answer = await fetch(frame.imageId.slice('wadors:'.length), {
+        credentials: 'same-origin',
+        headers: { accept: 'multipart/related; type="application/octet-stream"; transfer-syntax=*' },
+      });
+      if (!answer.ok) {
+        const body = (await answer.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
+        problem = new ImageProblem(
+          typeof body.code === 'string' ? body.code : `HTTP_${answer.status}`,
+          typeof body.message === 'string' ? body.message : '',
+        );
+      } else await answer.body?.cancel();
+    } catch {
+      problem = new ImageProblem('NETWORK', '');
+    }
+    if (!this.#closed && this.#stack.includes(frame)) this.#onProblem(problem);
+  }
+
+  readonly #tell = (event?: Event): void => {
+    const viewport = this.#viewport;
+    if (!viewport || this.#closed) return;
+    if (event?.type === String(Enums.Events.STACK_NEW_IMAGE)) this.#onProblem(null);
+    const range = viewport.getProperties().voiRange;
+    const plane = this.#stack[this.index];
+    const oriented = plane ? planeOf(plane.instance.json, plane.index).orientation !== null : false;
+    this.#onState({
+      index: this.index,
+      window: range ? { centre: (range.lower + range.upper) / 2, width: range.upper - range.lower } : null,
+      zoom: viewport.getZoom(),
+      letters: oriented ? edges(viewport) : null,
+      inverted: viewport.getProperties().invert === true,
+    });
+  };
+
+  get index(): number {
+    return this.#viewport?.getCurrentImageIdIndex() ?? 0;
+  }
+
+  async goTo(index: number): Promise<void> {
+    const last = this.#stack.length - 1;
+    const wanted = Math.max(0, Math.min(last, index));
+    if (!this.#viewport || wanted === this.index) return;
+    try {
+      await this.#viewport.setImageIdIndex(wanted);
+    } catch {
+      await this.#explain(this.#stack[wanted]);
+    }
+  }
+
+  scroll(delta: number): void {
+    this.#viewport?.scroll(delta, false, false);
+  }
+
+  window(centre: number, width: number): void {
+    this.#change((viewport) =>
+      viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } }),
+    );
+  }
+
+  invert(): void {
+    this.#change((viewport) => viewport.setProperties({ invert: viewport.getProperties().invert !== true }));
+  }
+
+  rotate(): void {
+    this.#change((viewport) =>
+      viewport.setViewPresentation({ rotation: ((viewport.getViewPresentation().rotation ?? 0) + 90) % 360 }),
+    );
+  }
+
+  flip(): void {
+    this.#change((viewport) =>
+      viewport.setCamera({ flipHorizontal: viewport.getCamera().flipHorizontal !== true }),
+    );
+  }
+
+  zoom(factor: number): void {
+    this.#change((viewport) => viewport.setZoom(viewport.getZoom() * factor));
+  }
+
+  fit(): void {
+    this.#change((viewport) => viewport.resetCamera());
+  }
+
+  reset(): void {
+    this.#change((viewport) => {
+      viewport.resetCamera();
+      viewport.setCamera({ flipHorizontal: false, flipVertical: false });
+      viewport.setViewPresentation({ rotation: 0 });
+      viewport.resetProperties();
+    });
+    for (const one of annotation.state.getAllAnnotations())
+      if (one.annotationUID && this.#stack.some(({ imageId }) => imageId === one.metadata?.referencedImageId))
+        annotation.state.removeAnnotation(one.annotationUID);
+    this.#viewport?.render();
+  }
+
+  /** Starts or stops running through the images. @returns whether it runs now. */
+  cine(on: boolean): boolean {
+    clearInterval(this.#cine);
+    this.#cine = undefined;
+    if (!on || this.#stack.length < 2) return false;
+    // 10 images a second where the object names no frame time.
+    const ms = Math.max(16, this.#stack[this.index]?.instance.frameMs ?? 100);
+    let busy = false;
+    this.#cine = setInterval(() => {
+      if (busy) return;
+      busy = true;
+      void this.goTo((this.index + 1) % this.#stack.length).finally(() => (busy = false));
+    }, ms);
+    return true;
+  }
+
+  resize(): void {
+    void starting?.then((engine) => {
+      if (!this.#closed && this.#viewport) engine.resize(true, true);
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.cine(false);
+    for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.STACK_NEW_IMAGE, Enums.Events.CAMERA_MODIFIED])
+      this.#element.removeEventListener(name, this.#tell);
+    eventTarget.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#failed);
+    if (this.#viewport)
+      void starting?.then((engine) => {
+        ToolGroupManager.getToolGroup(GROUP)?.removeViewports(ENGINE, this.#id);
+        engine.disableElement(this.#id);
+      });
+  }
+
+  #change(work: (viewport: Types.IStackViewport) => unknown): void {
+    if (!this.#viewport || this.#stack.length === 0) return;
+    work(this.#viewport);
+    this.#viewport.render();
+    this.#tell();
+  }
+}
+
+/** Patient data leave memory: decoded pixels, metadata and measurements. Called when a study is left or locked. */
+export function forgetImages(): void {
+  if (!starting) return;
+  annotation.state.removeAllAnnotations();
+  cache.purgeCache();
+  for (const imageId of frames.keys()) wadors.metaDataManager.remove(imageId);
+  frames.clear();
+}
+
+function edges(viewport: Types.IStackViewport): [string, string, string, string] {
+  const { clientWidth: width, clientHeight: height } = viewport.element;
+  const middle = viewport.canvasToWorld([width / 2, height / 2]);
+  const towards = (x: number, y: number): string => {
+    const end = viewport.canvasToWorld([x, y]);
+    const way = end.map((value, at) => value - (middle[at] ?? 0));
+    const length = Math.hypot(...way) || 1;
+    return directionLetters(way.map((value) => value / length));
+  };
+  return [
+    towards(width / 2, 0),
+    towards(width, height / 2),
+    towards(width / 2, height),
+    towards(0, height / 2),
+  ];
+}
