@@ -122,7 +122,8 @@ const { MouseBindings } = ToolEnums;
 export function chooseTool(name: ToolName): void {
   const group = ToolGroupManager.getToolGroup(GROUP);
   if (!group) return;
-  for (const tool of Object.values(TOOL_CLASSES)) group.setToolPassive(tool.toolName, { removeAllBindings: true });
+  for (const tool of Object.values(TOOL_CLASSES))
+    group.setToolPassive(tool.toolName, { removeAllBindings: true });
   const bindings = new Map<string, { mouseButton?: number; numTouchPoints?: number }[]>([
     [StackScrollTool.toolName, [{ mouseButton: MouseBindings.Wheel }]],
     [PanTool.toolName, [{ mouseButton: MouseBindings.Auxiliary }]],
@@ -158,7 +159,11 @@ export class ImageView {
     this.#element = element;
     this.#onState = onState;
     this.#onProblem = onProblem;
-    for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.STACK_NEW_IMAGE, Enums.Events.CAMERA_MODIFIED])
+    for (const name of [
+      Enums.Events.IMAGE_RENDERED,
+      Enums.Events.STACK_NEW_IMAGE,
+      Enums.Events.CAMERA_MODIFIED,
+    ])
       element.addEventListener(name, this.#tell);
     eventTarget.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#failed);
   }
@@ -347,7 +352,11 @@ export class ImageView {
   close(): void {
     this.#closed = true;
     this.cine(false);
-    for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.STACK_NEW_IMAGE, Enums.Events.CAMERA_MODIFIED])
+    for (const name of [
+      Enums.Events.IMAGE_RENDERED,
+      Enums.Events.STACK_NEW_IMAGE,
+      Enums.Events.CAMERA_MODIFIED,
+    ])
       this.#element.removeEventListener(name, this.#tell);
     eventTarget.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#failed);
     if (this.#viewport)

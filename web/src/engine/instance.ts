@@ -20,7 +20,7 @@ export interface Instance {
   readonly rows: number;
   readonly columns: number;
   readonly modality: string;
-  /** mm between frames in time order, or null. */
+  /** Milliseconds from frame to frame (Frame Time or rate), or null. */
   readonly frameMs: number | null;
   readonly laterality: string;
   /** Lossy Image Compression (0028,2110) is '01'. */
