@@ -1,0 +1,161 @@
+/**
+ * One compressed frame to pixels as the Image Pixel module describes them. Runs in a worker: a decoder that crashes or
+ * hangs takes only its worker with it.
+ *
+ * Source: PS3.5 §8.2 and Annex A.4 (compressed frames), Annex G (RLE), PS3.3 §C.7.6.3.1.2.
+ * Layer:  server/archive.
+ */
+import { createRequire } from 'node:module';
+import { inflateRawSync } from 'node:zlib';
+import { Fault } from '@lightbox/core/base/fault.ts';
+import { toRgb } from '@lightbox/core/pixel/colour.ts';
+import { codestreamSize } from '@lightbox/core/pixel/codestream.ts';
+import type { ImagePixel } from '@lightbox/core/pixel/image-pixel.ts';
+import { decodeRle } from '@lightbox/core/pixel/rle.ts';
+import type { PixelCodec } from '@lightbox/core/dicom/transfer-syntax.ts';
+import type { Context as CodecContext, NativeCodecs as Codecs } from 'dcmjs-codecs';
+
+interface CodecModule {
+  readonly NativeCodecs: typeof Codecs;
+  readonly Context: typeof CodecContext;
+}
+
+/** Codecs this file decodes; others are served as kept. */
+export const DECODABLE: ReadonlySet<PixelCodec> = new Set<PixelCodec>([
+  'none',
+  'deflate',
+  'rle',
+  'jpeg',
+  'jpeg-lossless',
+  'jpeg-ls',
+  'jpeg2000',
+  'htj2k',
+  'jpeg-xl',
+]);
+
+export interface DecodedFrame {
+  /** Little endian, without gaps. */
+  readonly bytes: Uint8Array;
+  /** Of `bytes`: decoders give colour interleaved, and JPEG 2000 as RGB. */
+  readonly image: ImagePixel;
+}
+
+let loaded: CodecModule | undefined;
+
+async function codecs(): Promise<CodecModule> {
+  if (loaded) return loaded;
+  const found = createRequire(import.meta.url)('dcmjs-codecs') as CodecModule;
+  await found.NativeCodecs.initializeAsync();
+  loaded = found;
+  return found;
+}
+
+/** @throws Fault PIXELS_BROKEN, PIXELS_UNSUPPORTED. */
+export async function decodeFrame(
+  bytes: Uint8Array,
+  codec: PixelCodec,
+  image: ImagePixel,
+): Promise<DecodedFrame> {
+  const expected = Math.ceil((image.rows * image.columns * image.samples * image.bitsAllocated) / 8);
+  switch (codec) {
+    case 'none':
+      return { bytes, image };
+    case 'rle':
+      return { bytes: decodeRle(bytes, image), image };
+    case 'deflate':
+      // PS3.5 §A.4.13: each frame a deflate stream of its own; its output is known beforehand (attack A20).
+      try {
+        return { bytes: inflateRawSync(bytes, { maxOutputLength: expected + 1 }), image };
+      } catch (cause) {
+        throw new Fault('PIXELS_BROKEN', {}, { cause });
+      }
+    case 'jpeg':
+    case 'jpeg-lossless':
+    case 'jpeg-ls':
+    case 'jpeg2000':
+    case 'htj2k':
+    case 'jpeg-xl': {
+      checkSize(bytes, codec, image);
+      const decoded = await byLibrary(bytes, codec, image);
+      if (decoded.length < expected) throw new Fault('PIXELS_BROKEN', { bytes: decoded.length, expected });
+      return { bytes: decoded.subarray(0, expected), image: afterDecoding(codec, image) };
+    }
+    case 'video':
+    case 'jpip':
+    case 'unknown':
+      throw new Fault('PIXELS_UNSUPPORTED', { codec });
+    default:
+      return codec satisfies never;
+  }
+}
+
+function checkSize(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel): void {
+  const size = codestreamSize(bytes, codec);
+  const { width, height, components, bits } = size;
+  if (width !== image.columns || height !== image.rows)
+    throw new Fault('PIXELS_BROKEN', { width, height, columns: image.columns, rows: image.rows });
+  if (components !== undefined && components !== image.samples)
+    throw new Fault('PIXELS_BROKEN', { components, samples: image.samples });
+  if (bits !== undefined && bits > image.bitsAllocated && image.bitsAllocated > 1)
+    throw new Fault('PIXELS_BROKEN', { bits, bitsAllocated: image.bitsAllocated });
+}
+
+type Decoder = 'decodeJpeg' | 'decodeJpegLs' | 'decodeJpeg2000' | 'decodeHtJpeg2000' | 'decodeJpegXl';
+
+const DECODERS: ReadonlyMap<PixelCodec, Decoder> = new Map([
+  ['jpeg', 'decodeJpeg'],
+  ['jpeg-lossless', 'decodeJpeg'],
+  ['jpeg-ls', 'decodeJpegLs'],
+  ['jpeg2000', 'decodeJpeg2000'],
+  ['htj2k', 'decodeHtJpeg2000'],
+  ['jpeg-xl', 'decodeJpegXl'],
+]);
+
+async function byLibrary(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel): Promise<Uint8Array> {
+  const { NativeCodecs, Context } = await codecs();
+  const context = new Context({
+    width: image.columns,
+    height: image.rows,
+    bitsAllocated: image.bitsAllocated,
+    bitsStored: image.bitsStored,
+    samplesPerPixel: image.samples,
+    pixelRepresentation: image.signed ? 1 : 0,
+    planarConfiguration: 0,
+    photometricInterpretation: image.photometric,
+    encodedBuffer: bytes,
+  });
+  try {
+    const decoder = NativeCodecs as unknown as Record<Decoder, (context: CodecContext) => CodecContext>;
+    const name = DECODERS.get(codec) ?? 'decodeJpeg';
+    const decoded = decoder[name].call(NativeCodecs, context).getDecodedBuffer();
+    // A copy: the buffer may be a view on the memory of the decoder.
+    return Uint8Array.from(decoded ?? new Uint8Array(0));
+  } catch (cause) {
+    // What is left in its memory after a trap is not known: the next frame begins with a fresh one.
+    NativeCodecs.release();
+    loaded = undefined;
+    throw new Fault('PIXELS_BROKEN', { codec, reason: String((cause as Error).message).slice(0, 80) });
+  }
+}
+
+function afterDecoding(codec: PixelCodec, image: ImagePixel): ImagePixel {
+  const { photometric } = image;
+  if (image.samples === 1) return image;
+  if (codec === 'jpeg2000' || codec === 'htj2k' || codec === 'jpeg-xl')
+    return { ...image, planar: false, photometric: photometric.startsWith('YBR') ? 'RGB' : photometric };
+  // JPEG gives full chroma whatever was subsampled inside.
+  return { ...image, planar: false, photometric: photometric === 'YBR_FULL_422' ? 'YBR_FULL' : photometric };
+}
+
+/** The pixels as uncompressed frames are given: of lossy JPEG colour as RGB, everything else to the bit. */
+export function uncompressed(decoded: DecodedFrame, codec: PixelCodec): DecodedFrame {
+  const { image } = decoded;
+  if (
+    codec !== 'jpeg' ||
+    image.samples !== 3 ||
+    !image.photometric.startsWith('YBR') ||
+    image.bitsAllocated !== 8
+  )
+    return decoded;
+  return { bytes: toRgb(decoded.bytes, image), image: { ...image, photometric: 'RGB', planar: false } };
+}
