@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import type { Series } from '../api/studies.ts';
+import { readInstance, type DicomJson } from '../engine/instance.ts';
+import type { Frame } from '../engine/stack.ts';
+import { corners } from './overlays.ts';
+import { hang } from './presets.ts';
+import { samplesOf, tracePath } from './waveform.ts';
+
+const WORDS = {
+  image: 'Image',
+  window: 'C / W',
+  thickness: 'Thickness',
+  position: 'Position',
+  lossy: 'Lossy',
+  pixels: 'uncalibrated',
+};
+const header = (values: Record<string, unknown[]>): DicomJson =>
+  Object.fromEntries(Object.entries(values).map(([tag, Value]) => [tag, { vr: 'UN', Value }]));
+
+describe('corners', () => {
+  const frame = (values: Record<string, unknown[]>): Frame => ({
+    instance: readInstance(header(values)),
+    index: 0,
+    imageId: '',
+  });
+  it('shows the name in both scripts, id, birth date and sex', () => {
+    const { topLeft } = corners(
+      frame({
+        '00100010': [{ Alphabetic: 'Yamada^Tarou', Ideographic: '山田^太郎' }],
+        '00100020': ['T-1'],
+        '00100030': ['19700102'],
+        '00100040': ['M'],
+      }),
+      10,
+      null,
+      'en',
+      WORDS,
+    );
+    expect(topLeft).toEqual(['Yamada, Tarou · 山田 太郎', 'T-1', '1970-01-02 M']);
+  });
+  it('tells lossy compression and missing calibration', () => {
+    const shown = corners(
+      frame({ '00282110': ['01'] }),
+      3,
+      { index: 1, window: { centre: 40, width: 400 }, zoom: 1, letters: null, inverted: false },
+      'en',
+      WORDS,
+    );
+    expect(shown.bottomLeft).toEqual(['Image 2/3', 'C / W 40 / 400', 'uncalibrated']);
+    expect(shown.bottomRight).toEqual(['Lossy']);
+  });
+});
+
+describe('hanging', () => {
+  const series = [
+    { seriesUid: 'report', kind: 'sr' },
+    { seriesUid: 'a', kind: 'image' },
+    { seriesUid: 'b', kind: 'image' },
+  ] as Series[];
+  it('puts images before documents and starts with the asked one', () => {
+    expect(hang(series, 4)).toEqual(['a', 'b', 'report', null]);
+    expect(hang(series, 2, 'b')).toEqual(['b', 'report']);
+  });
+});
+
+describe('waveform', () => {
+  it('reads little endian samples and draws peaks', () => {
+    expect([
+      ...samplesOf(btoa(String.fromCharCode(...new Uint8Array(new Float32Array([1, -2]).buffer)))),
+    ]).toEqual([1, -2]);
+    expect(tracePath(new Float32Array([0, 10]), 2, 100)).toBe('M0.0 100.0L1.0 0.0');
+    expect(tracePath(new Float32Array([]), 2, 100)).toBe('');
+  });
+});
