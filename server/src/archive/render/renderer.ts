@@ -1,55 +1,95 @@
 /**
- * Gives frames and pictures of kept objects. Uncompressed pixels only for now: a transfer syntax that needs a codec is
- * given as kept, and refused in any other form with PIXELS_UNSUPPORTED.
+ * Gives frames, pictures and whole objects of kept objects. Reads here, decodes in workers.
  *
- * Source: PS3.5 §8.1.1 (native pixel cells), §7.3 (byte order), PS3.3 §C.11.2.1.2 (window), PS3.18 §8.3.5.
+ * Source: PS3.5 §8.1.1 (native pixel cells), §7.3 (byte order), PS3.4 §N.2, PS3.18 §8.3.5.
  * Layer:  server/archive.
  */
 import { Readable } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
-import sharp from 'sharp';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { frameRange } from '@lightbox/core/dicom/frames.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { EXPLICIT_LE, IMPLICIT_LE, readingSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
-import { integer, number, text } from '@lightbox/core/dicom/values.ts';
+import { integer, items } from '@lightbox/core/dicom/values.ts';
+import { type GreyTransform, greyTransform } from '@lightbox/core/pixel/grey.ts';
+import { imagePixel, MAX_FRAME_BYTES } from '@lightbox/core/pixel/image-pixel.ts';
+import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
-import { grey } from './grey.ts';
-import { type ObjectSource, openSource, swapped } from './source.ts';
+import { DECODABLE } from './decode.ts';
+import type { JobResult } from './job.ts';
+import { drawPicture } from './picture.ts';
+import { createPool, type PoolOptions } from './pool.ts';
+import { hydrated, type ObjectSource, openSource, swapped } from './source.ts';
+import { transcodeObject } from './transcode.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
-export interface RendererOptions {
+export interface RendererOptions extends PoolOptions {
   readonly retrieve: Retrieve;
   readonly log: FastifyBaseLogger;
 }
 
-/** Pixels of one picture; larger ones are asked for by frames. */
-const MAX_FRAME_BYTES = 256 * 1024 * 1024;
 const MAX_THUMBNAILS = 5000;
+/** Tables of 65,536 entries of 16 bits, and room for segments. */
+const MAX_TABLE_BYTES = 1024 * 1024;
 
-const isNative = (ref: InstanceRef): boolean => {
-  const syntax = readingSyntax(ref.transferSyntaxUid);
-  return syntax.known && !syntax.encapsulated && syntax.codec === 'none';
-};
+const canDecode = (ref: InstanceRef): boolean => DECODABLE.has(readingSyntax(ref.transferSyntaxUid).codec);
 
-export function createRenderer({ retrieve }: RendererOptions): Renderer {
+/** Frames of its own transfer syntax, or uncompressed. Uncompressed frames have one form only: little endian. */
+const canProduceFrames = (ref: InstanceRef, uid: string): boolean =>
+  uid === EXPLICIT_LE ? canDecode(ref) : uid === ref.transferSyntaxUid && readingSyntax(uid).encapsulated;
+
+/** Objects in their own transfer syntax, or uncompressed in either way of writing elements. */
+const canProduceObject = (ref: InstanceRef, uid: string): boolean =>
+  uid === ref.transferSyntaxUid || ((uid === EXPLICIT_LE || uid === IMPLICIT_LE) && canDecode(ref));
+
+export function createRenderer({ retrieve, log, ...poolOptions }: RendererOptions): Renderer {
+  const pool = createPool(poolOptions);
   const thumbnails = new Map<string, Picture>();
 
+  function refuse(ref: InstanceRef): Fault {
+    return new Fault('PIXELS_UNSUPPORTED', { keptAs: ref.transferSyntaxUid });
+  }
+
+  /** One frame through a worker. */
+  async function decode(source: ObjectSource, index: number, show: boolean): Promise<JobResult> {
+    const bytes = toLittleEndian(source, await frameBytes(source, index));
+    const image = imagePixel(source.dataSet);
+    const result = await pool.run({
+      bytes,
+      codec: source.syntax.codec,
+      image,
+      show: show ? await showing(source, index, image) : undefined,
+    });
+    return result;
+  }
+
   async function frame(ref: InstanceRef, index: number, wanted: string): Promise<FrameBytes> {
-    const asKept = wanted === '*' || wanted === ref.transferSyntaxUid;
-    if (!asKept && !canProduce(ref, wanted))
-      throw new Fault('PIXELS_UNSUPPORTED', { keptAs: ref.transferSyntaxUid });
+    const { encapsulated, codec } = readingSyntax(ref.transferSyntaxUid);
+    const uid = wanted !== '*' ? wanted : encapsulated ? ref.transferSyntaxUid : EXPLICIT_LE;
+    if (wanted !== '*' && wanted !== ref.transferSyntaxUid && !canProduceFrames(ref, wanted))
+      throw refuse(ref);
     const source = await openSource(retrieve, ref);
-    const bytes = await frameBytes(source, index);
-    if (!isNative(ref)) return { bytes, transferSyntaxUid: ref.transferSyntaxUid };
-    return { bytes: littleEndian(source, bytes), transferSyntaxUid: EXPLICIT_LE };
+    if (encapsulated && uid === ref.transferSyntaxUid)
+      return { bytes: await frameBytes(source, index), transferSyntaxUid: uid };
+    // Uncompressed frames are little endian, whatever way the elements around them were written.
+    if (codec === 'none')
+      return { bytes: toLittleEndian(source, await frameBytes(source, index)), transferSyntaxUid: EXPLICIT_LE };
+    return { bytes: (await decode(source, index, false)).bytes, transferSyntaxUid: EXPLICIT_LE };
   }
 
   async function rendered(ref: InstanceRef, index: number, options: RenderOptions): Promise<Picture> {
-    if (!isNative(ref)) throw new Fault('PIXELS_UNSUPPORTED', { keptAs: ref.transferSyntaxUid });
+    if (!canDecode(ref)) throw refuse(ref);
     const source = await openSource(retrieve, ref);
-    const pixels = littleEndian(source, await frameBytes(source, index));
-    return draw(source, pixels, options);
+    if (!source.frames) throw new Fault('PIXELS_NONE');
+    const bytes = toLittleEndian(source, await frameBytes(source, index));
+    const image = imagePixel(source.dataSet);
+    const show = await showing(source, index, image);
+    const grey = options.window
+      ? { ...show.grey, voi: { kind: 'window', window: options.window } as const }
+      : show.grey;
+    const shown = await pool.run({ bytes, codec: source.syntax.codec, image, show: { ...show, grey } });
+    return drawPicture(shown, source.dataSet, options);
   }
 
   return {
@@ -68,23 +108,23 @@ export function createRenderer({ retrieve }: RendererOptions): Renderer {
       if (thumbnails.size > MAX_THUMBNAILS) thumbnails.delete(thumbnails.keys().next().value ?? '');
       return picture;
     },
-    transcode(ref, wanted) {
-      if (wanted !== ref.transferSyntaxUid)
-        return Promise.reject(new Fault('PIXELS_UNSUPPORTED', { keptAs: ref.transferSyntaxUid }));
-      return Promise.resolve(retrieve.open(ref) as Readable);
+    async transcode(ref, wanted) {
+      if (wanted === '*' || wanted === ref.transferSyntaxUid) return retrieve.open(ref);
+      if (!canProduceObject(ref, wanted)) throw refuse(ref);
+      const source = await openSource(retrieve, ref);
+      const bytes = await transcodeObject(source, wanted, (index) => decode(source, index, false));
+      log.debug({ from: ref.transferSyntaxUid, to: wanted, bytes: bytes.length }, 'transcoded');
+      return Readable.from([bytes], { objectMode: false });
     },
-    canDecode: isNative,
-    canProduce,
-    close: () => Promise.resolve(),
+    canDecode,
+    canProduceFrames,
+    canProduceObject,
+    close: () => pool.close(),
   };
 }
 
-/** Frames in this transfer syntax: their own, or explicit little endian of uncompressed ones. */
-function canProduce(ref: InstanceRef, uid: string): boolean {
-  return uid === ref.transferSyntaxUid || (isNative(ref) && (uid === EXPLICIT_LE || uid === IMPLICIT_LE));
-}
-
-async function frameBytes(source: ObjectSource, index: number): Promise<Uint8Array> {
+/** Bytes of one frame as kept. */
+export async function frameBytes(source: ObjectSource, index: number): Promise<Uint8Array> {
   if (!source.frames) throw new Fault('PIXELS_NONE');
   const range = frameRange(source.frames, index);
   if (!range) throw new Fault('NOT_FOUND', { frame: index + 1, frames: source.frames.frameCount });
@@ -102,54 +142,32 @@ async function frameBytes(source: ObjectSource, index: number): Promise<Uint8Arr
   return shifted;
 }
 
-function littleEndian(source: ObjectSource, bytes: Uint8Array): Uint8Array {
-  if (source.dataSet.littleEndian) return bytes;
+export function toLittleEndian(source: ObjectSource, bytes: Uint8Array): Uint8Array {
+  if (source.dataSet.littleEndian || source.frames?.kind === 'encapsulated') return bytes;
   const bits = integer(source.dataSet, Tags.BitsAllocated, 1, 64) ?? 8;
   const vr = source.dataSet.elements.get(Tags.PixelData)?.vr;
   const unit = bits > 16 ? bits / 8 : bits === 16 || vr === 'OW' ? 2 : 1;
   return unit === 1 ? bytes : swapped(bytes, unit);
 }
 
-async function draw(source: ObjectSource, pixels: Uint8Array, options: RenderOptions): Promise<Picture> {
+/** What the object says about showing this frame, per-frame values before shared ones (PS3.3 §C.7.6.16). */
+async function showing(
+  source: ObjectSource,
+  index: number,
+  image: { readonly signed: boolean; readonly photometric: string },
+): Promise<{ grey: GreyTransform; palette: readonly [Lut, Lut, Lut] | undefined }> {
   const { dataSet } = source;
-  const width = integer(dataSet, Tags.Columns, 1, 65535) ?? 0;
-  const height = integer(dataSet, Tags.Rows, 1, 65535) ?? 0;
-  const samples = integer(dataSet, Tags.SamplesPerPixel, 1, 4) ?? 1;
-  const bits = integer(dataSet, Tags.BitsAllocated, 1, 64) ?? 8;
-  const photometric = text(dataSet, Tags.PhotometricInterpretation) ?? '';
-  const planar = integer(dataSet, Tags.PlanarConfiguration, 0, 1) ?? 0;
-  if (options.annotation?.length || options.viewport?.source)
-    throw new Fault('NOT_ACCEPTABLE', { problem: 'annotation and source region are not supported' });
-  let shown: Uint8Array;
-  if (samples === 1 && photometric.startsWith('MONOCHROME') && (bits === 8 || bits === 16)) {
-    shown = grey(pixels, {
-      count: width * height,
-      bitsAllocated: bits,
-      bitsStored: integer(dataSet, Tags.BitsStored, 1, bits) ?? bits,
-      signed: integer(dataSet, Tags.PixelRepresentation, 0, 1) === 1,
-      slope: number(dataSet, Tags.RescaleSlope) ?? 1,
-      intercept: number(dataSet, Tags.RescaleIntercept) ?? 0,
-      padding: integer(dataSet, Tags.PixelPaddingValue, -32768, 65535),
-      window: options.window ?? windowOf(source),
-      inverse: photometric === 'MONOCHROME1',
-    });
-  } else if (samples === 3 && photometric === 'RGB' && bits === 8 && planar === 0) shown = pixels;
-  else throw new Fault('PIXELS_UNSUPPORTED', { photometric, bits, planar });
-  if (shown.length < width * height * samples) throw new Fault('PIXELS_BROKEN', { bytes: shown.length });
-  let image = sharp(shown.subarray(0, width * height * samples), {
-    raw: { width, height, channels: samples === 3 ? 3 : 1 },
-  });
-  const { viewport, quality = 90 } = options;
-  // The whole image within the viewport, its shape kept (PS3.18 §8.3.5.1.3).
-  if (viewport) image = image.resize(viewport.width, viewport.height, { fit: 'inside' });
-  if (options.type === 'image/png') image = image.png();
-  else image = options.type === 'image/webp' ? image.webp({ quality }) : image.jpeg({ quality });
-  return { bytes: await image.toBuffer(), type: options.type };
-}
-
-function windowOf(source: ObjectSource): RenderOptions['window'] {
-  const center = number(source.dataSet, Tags.WindowCenter);
-  const width = number(source.dataSet, Tags.WindowWidth);
-  if (center === undefined || width === undefined || width < 1) return undefined;
-  return { center, width, shape: 'linear' };
+  const groups: readonly (DataSet | undefined)[] = [
+    items(dataSet, Tags.PerFrameFunctionalGroupsSequence)[index],
+    items(dataSet, Tags.SharedFunctionalGroupsSequence)[0],
+  ];
+  const macros = groups.flatMap((group) =>
+    group
+      ? [...items(group, Tags.PixelValueTransformationSequence), ...items(group, Tags.FrameVOILUTSequence)]
+      : [],
+  );
+  const grey = greyTransform([...macros, dataSet], image.signed, image.photometric);
+  if (image.photometric !== 'PALETTE COLOR') return { grey, palette: undefined };
+  const whole = await hydrated(source, dataSet, MAX_TABLE_BYTES, new Set(PALETTE_DATA));
+  return { grey, palette: readPalette(whole, image.signed) };
 }

@@ -9,8 +9,13 @@ import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { Readable } from 'node:stream';
 import { Fault } from '@lightbox/core/base/fault.ts';
-import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
-import { type FrameTable, frameTable } from '@lightbox/core/dicom/frames.ts';
+import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
+import {
+  type FrameTable,
+  frameTable,
+  groupFragments,
+  startsCodestream,
+} from '@lightbox/core/dicom/frames.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
 import { EXPLICIT_LE, readingSyntax, type TransferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
@@ -34,13 +39,14 @@ export interface ObjectSource {
 export async function openSource(retrieve: Retrieve, ref: InstanceRef): Promise<ObjectSource> {
   const syntax = readingSyntax(ref.transferSyntaxUid);
   if (syntax.deflated) return openDeflated(retrieve, ref, syntax);
-  const [dataSet, frames] = await Promise.all([retrieve.header(ref), retrieve.frames(ref)]);
+  const [dataSet, table] = await Promise.all([retrieve.header(ref), retrieve.frames(ref)]);
+  const read = (start: number, end: number): Promise<Uint8Array> => retrieve.read(ref, start, end);
   return {
     ref,
     syntax,
     dataSet,
-    frames,
-    read: (start, end) => retrieve.read(ref, start, end),
+    frames: await grouped(table, read),
+    read,
     stream: (start, end) => retrieve.open(ref, { start, end }),
   };
 }
@@ -63,6 +69,55 @@ async function openDeflated(
     read: (start, end) => Promise.resolve(bytes.subarray(start, end)),
     stream: (start, end) => Readable.from([bytes.subarray(start, end)], { objectMode: false }),
   };
+}
+
+/** More fragments than frames and no table: a frame begins where a codestream does. */
+async function grouped(
+  table: FrameTable | undefined,
+  read: ObjectSource['read'],
+): Promise<FrameTable | undefined> {
+  if (table?.kind !== 'encapsulated' || table.source !== 'unknown') return table;
+  const starts: boolean[] = [];
+  for (const [first] of table.frames)
+    starts.push(
+      first !== undefined &&
+        startsCodestream(await read(first.offset, first.offset + Math.min(16, first.length))),
+    );
+  return groupFragments(table, starts);
+}
+
+/**
+ * The data set with values that were left where they lie read into memory, within sequences too.
+ *
+ * @param limit  Bytes of all those values together.
+ * @param only   These tags only.
+ * @throws Fault TOO_LARGE
+ */
+export async function hydrated(
+  source: Pick<ObjectSource, 'read'>,
+  dataSet: DataSet,
+  limit: number,
+  only?: ReadonlySet<Tag>,
+): Promise<DataSet> {
+  let left = limit;
+  async function element(one: Element): Promise<Element> {
+    if (one.items && !only) {
+      const items: DataSet[] = [];
+      for (const item of one.items) items.push(await set(item));
+      return { ...one, items };
+    }
+    if (!one.bulk || one.fragments || (only && !only.has(one.tag))) return one;
+    left -= one.bulk.length;
+    if (left < 0) throw new Fault('TOO_LARGE', { limit });
+    const bytes = await source.read(one.bulk.offset, one.bulk.offset + one.bulk.length);
+    return { ...one, bytes, bulk: undefined };
+  }
+  async function set(ds: DataSet): Promise<DataSet> {
+    const elements = new Map<Tag, Element>();
+    for (const [tag, one] of ds.elements) elements.set(tag, one.items || one.bulk ? await element(one) : one);
+    return { ...ds, elements };
+  }
+  return set(dataSet);
 }
 
 /** The stream with the bytes of each unit reversed: big endian to little (PS3.5 §7.3). A last part unit stays as it is. */

@@ -6,16 +6,13 @@
  * Layer:  server/archive.
  */
 import type { Readable } from 'node:stream';
+import type { Window } from '@lightbox/core/pixel/window.ts';
 import type { InstanceRef } from '../types.ts';
 
 export type PictureType = 'image/jpeg' | 'image/png' | 'image/webp';
 
 /** Values to grey, PS3.18 §8.3.5.1.4; functions of PS3.3 §C.11.2.1.2 and §C.11.2.1.3. */
-export interface WindowOption {
-  readonly center: number;
-  readonly width: number;
-  readonly shape: 'linear' | 'linear-exact' | 'sigmoid';
-}
+export type WindowOption = Window;
 
 /** PS3.18 §8.3.5.1.3: size of the picture, and which part of the image is put into it. Negative sizes flip. */
 export interface ViewportOption {
@@ -60,7 +57,9 @@ export interface Renderer {
   transcode(ref: InstanceRef, transferSyntaxUid: string): Promise<Readable>;
   /** Whether there is a codec for its transfer syntax. */
   canDecode(ref: InstanceRef): boolean;
-  /** Whether frames and objects can be given in this transfer syntax: its own, uncompressed, or one we encode. */
-  canProduce(ref: InstanceRef, transferSyntaxUid: string): boolean;
+  /** Whether frames can be given in this transfer syntax: its own when encapsulated, or explicit little endian. */
+  canProduceFrames(ref: InstanceRef, transferSyntaxUid: string): boolean;
+  /** Whether the object can be given in this transfer syntax: its own, or explicit or implicit little endian. */
+  canProduceObject(ref: InstanceRef, transferSyntaxUid: string): boolean;
   close(): Promise<void>;
 }

@@ -66,7 +66,7 @@ async function sendFrames(
   const answer = chooseFrames(
     acceptOf(request),
     ref.transferSyntaxUid,
-    (uid) => context.renderer.canProduce(ref, uid),
+    (uid) => context.renderer.canProduceFrames(ref, uid),
     indices.length === 1,
   );
   if (!answer)
@@ -130,10 +130,13 @@ export async function bulkdata(
   const path = (request.params as { '*'?: string })['*'] ?? '';
   const source = await openSource(context.archive.retrieve, ref);
   const { element, dataSet } = elementAt(source.dataSet, path);
-  if (element.fragments) {
-    const table = source.frames;
-    const count = table?.frameCount ?? 0;
-    if (element.tag !== Tags.PixelData || count === 0) throw new Fault('NOT_FOUND');
+  if (
+    element.tag === Tags.PixelData &&
+    dataSet === source.dataSet &&
+    source.frames?.kind === 'encapsulated'
+  ) {
+    const count = source.frames.frameCount;
+    if (count === 0) throw new Fault('NOT_FOUND');
     return sendFrames(
       context,
       request,

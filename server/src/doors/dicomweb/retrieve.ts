@@ -77,7 +77,7 @@ export function objectForm(wanted: Wanted, single: boolean): ObjectForm | undefi
 /** The transfer syntax an object is sent in, '*' for its own bytes; undefined when that cannot be done. */
 function syntaxFor(context: DoorContext, ref: InstanceRef, form: ObjectForm): string | undefined {
   if (form.syntax === '*' || form.syntax === ref.transferSyntaxUid) return '*';
-  if (context.renderer.canProduce(ref, form.syntax)) return form.syntax;
+  if (context.renderer.canProduceObject(ref, form.syntax)) return form.syntax;
   return form.orAsKept ? '*' : undefined;
 }
 
