@@ -12,7 +12,7 @@ const server = process.env['LIGHTBOX_DEV_SERVER'] ?? 'http://127.0.0.1:8080';
 export default defineConfig({
   plugins: [react()],
   worker: { format: 'es' },
-  build: { outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 4000 },
+  build: { outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 4500 },
   server: { proxy: { '/api': server, '/dicom-web': server } },
   optimizeDeps: {
     exclude: ['@cornerstonejs/dicom-image-loader'],

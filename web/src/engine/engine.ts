@@ -12,6 +12,7 @@ import {
   imageLoader,
   init as initCore,
   metaData,
+  utilities,
   type Types,
 } from '@cornerstonejs/core';
 import { init as initLoader, wadors } from '@cornerstonejs/dicom-image-loader';
@@ -79,6 +80,10 @@ function start(): Promise<RenderingEngine> {
     initTools();
     cache.setMaxCacheSize(CACHE_BYTES);
     imageLoadPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Prefetch, PREFETCH_AT_ONCE);
+    // The loader leaves a second, unawaited promise of every failed request; the failure itself is told by `#explain`.
+    window.addEventListener('unhandledrejection', (event) => {
+      if (event.reason instanceof XMLHttpRequest) event.preventDefault();
+    });
     metaData.addProvider(imagePlane, 20_000);
     for (const tool of Object.values(TOOL_CLASSES)) addTool(tool);
     const group = ToolGroupManager.createToolGroup(GROUP);
@@ -258,7 +263,7 @@ export class ImageView {
     const oriented = plane ? planeOf(plane.instance.json, plane.index).orientation !== null : false;
     this.#onState({
       index: this.index,
-      window: range ? { centre: (range.lower + range.upper) / 2, width: range.upper - range.lower } : null,
+      window: range ? windowOf(range) : null,
       zoom: viewport.getZoom(),
       letters: oriented ? edges(viewport) : null,
       inverted: viewport.getProperties().invert === true,
@@ -286,7 +291,7 @@ export class ImageView {
 
   window(centre: number, width: number): void {
     this.#change((viewport) =>
-      viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } }),
+      viewport.setProperties({ voiRange: utilities.windowLevel.toLowHighRange(width, centre) }),
     );
   }
 
@@ -345,7 +350,11 @@ export class ImageView {
 
   resize(): void {
     void starting?.then((engine) => {
-      if (!this.#closed && this.#viewport) engine.resize(true, true);
+      if (this.#closed || !this.#viewport) return;
+      // A fitted image is fitted again: no part of it may slip out of a smaller cell unseen.
+      const fitted = Math.abs(this.#viewport.getZoom() - 1) < 0.01;
+      engine.resize(true, true);
+      if (fitted) this.fit();
     });
   }
 
@@ -381,6 +390,12 @@ export function forgetImages(): void {
   cache.purgeCache();
   for (const imageId of frames.keys()) wadors.metaDataManager.remove(imageId);
   frames.clear();
+}
+
+/** Centre and width as PS3.3 §C.11.2.1.2 counts them. */
+function windowOf({ lower, upper }: { lower: number; upper: number }): { centre: number; width: number } {
+  const { windowCenter, windowWidth } = utilities.windowLevel.toWindowLevel(lower, upper);
+  return { centre: windowCenter, width: windowWidth };
 }
 
 function edges(viewport: Types.IStackViewport): [string, string, string, string] {

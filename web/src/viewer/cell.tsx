@@ -119,7 +119,12 @@ function Images(props: CellProps & { stack: readonly Frame[] }) {
     <>
       <div className="pixels" ref={element} data-testid="pixels" data-index={state?.index} />
       {problem ? <ReasonTile problem={problem} /> : null}
-      {props.overlays ? <Overlays stack={stack} state={state} /> : null}
+      {props.overlays ? (
+        <Overlays
+          stack={stack}
+          state={problem && state ? { ...state, letters: null, window: null } : state}
+        />
+      ) : null}
       {stack.length > 1 ? (
         <input
           className="scrollbar"
