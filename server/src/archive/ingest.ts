@@ -143,6 +143,7 @@ class ObjectWriter implements IngestWriter {
     try {
       entry = describeObject(parsed, { length: this.#record.length, dataSetOffset });
       this.#checkNames(entry);
+      if (this.#isOfAnotherStudy(entry)) return await this.#refuse(entry);
       if (!whole) return await this.#rewrite(parsed, entry);
     } catch (error) {
       const fault = asFault(error);
@@ -163,6 +164,25 @@ class ObjectWriter implements IngestWriter {
       this.#fault = asFault(error);
       return undefined;
     }
+  }
+
+  #isOfAnotherStudy(entry: ObjectEntry): boolean {
+    const form = this.#form;
+    return form.form === 'part10' && form.studyUid !== undefined && form.studyUid !== entry.study.studyUid;
+  }
+
+  /** Sent to the address of another study: nothing is kept (PS3.18 §10.5.1). */
+  async #refuse({ instance, study, series }: ObjectEntry): Promise<IngestOutcome> {
+    await this.#record.abort();
+    return {
+      status: 'refused',
+      sopClassUid: instance.sopClassUid,
+      sopInstanceUid: instance.sopUid,
+      studyUid: study.studyUid,
+      seriesUid: series.seriesUid,
+      warnings: [],
+      fault: new Fault('STUDY_MISMATCH'),
+    };
   }
 
   /** What the sender announced has to be what came (PS3.7 §9.1.1.1, PS3.4 §B.2.3: 0xA900). */

@@ -2,9 +2,7 @@
  * Every valid image of the shared data against the pixels another decoder (GDCM) gives.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { frameTable } from '@lightbox/core/dicom/frames.ts';
 import { readPart10 } from '@lightbox/core/dicom/read.ts';
@@ -13,8 +11,7 @@ import { imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { describeWith, manifest } from '../../../../tools/testing.ts';
 import { decodeFrame } from './decode.ts';
-import { frameBytes, toLittleEndian } from './renderer.ts';
-import { openSource } from './source.ts';
+import { frameBytes, openSource, toLittleEndian } from './source.ts';
 
 /** A file on disk as the archive would give it. */
 function retrieveOf(file: Buffer, ref: InstanceRef): Retrieve {
@@ -51,18 +48,48 @@ async function pixelMd5(file: Buffer): Promise<string> {
   return hash.digest('hex');
 }
 
+/** Where we differ on purpose, or GDCM does. Every other valid image has to be equal to the byte. */
+const DIFFERENT: ReadonlyMap<string, string> = new Map([
+  ['image/dx/highdicom__dx_image.dcm', 'GDCM counts the pad byte of an odd number of pixels'],
+  ['image/mr/pydicom__MR_small_padded.dcm', 'GDCM counts bytes after the last frame'],
+  ['microscopy/highdicom__seg_image_sm_dots.dcm', 'GDCM counts the pad bits after the last frame'],
+  ['microscopy/highdicom__seg_image_sm_dots_tiled_full.dcm', 'GDCM counts the pad bits after the last frame'],
+  [
+    'image/ot/pydicom__SC_rgb_rle_16bit.dcm',
+    'colour planes of 16 bits: equal to DCMTK, GDCM orders otherwise',
+  ],
+  [
+    'image/ot/pydicom__SC_rgb_rle_32bit.dcm',
+    'colour planes of 32 bits: as those of 16, GDCM orders otherwise',
+  ],
+  ['image/ot/pydicomdata__JLSL_RGB_ILV0.dcm', 'Planar Configuration 1 kept, GDCM interleaves'],
+  ['image/ot/pydicomdata__JLSN_RGB_ILV0.dcm', 'Planar Configuration 1 kept, GDCM interleaves'],
+  ['image/us/dcm4che__YBR_FULL-RLE.dcm', 'Planar Configuration 1 kept, GDCM interleaves'],
+  ['rt/pydicom__rtdose_expb.dcm', 'cells of 32 bits in big endian OW: GDCM turns words only'],
+  ['rt/pydicom__rtdose_expb_1frame.dcm', 'cells of 32 bits in big endian OW: GDCM turns words only'],
+  ['seg-paramap/pydicomdata__liver_j2k.dcm', 'Bits Allocated 1 kept packed, GDCM gives a byte each'],
+  [
+    'seg-paramap/pydicomdata__liver_nonbyte_aligned_j2k.dcm',
+    'Bits Allocated 1 kept packed, GDCM gives a byte each',
+  ],
+  ['wg04/RG3/dtf__RG3_JPLY', 'lossy 12 bit: the two inverse transforms round differently'],
+]);
+
 describeWith(['testdata'], 'decoded pixels', () => {
   it('equal those of GDCM', async () => {
     const rows = manifest().filter(
       (row) => row.expected === 'valid' && /^[0-9a-f]{32}$/.test(row.gdcmPixelMd5),
     );
     const differ: string[] = [];
+    let equal = 0;
     for (const row of rows) {
       const found = await pixelMd5(readFileSync(row.file)).catch((error: unknown) => String(error));
-      if (found !== row.gdcmPixelMd5)
-        differ.push(`${row.transferSyntax}\t${row.path}\t${/^[0-9a-f]{32}$/.test(found) ? 'other bytes' : found}`);
+      const decoded = /^[0-9a-f]{32}$/.test(found);
+      if (found === row.gdcmPixelMd5) equal += 1;
+      else if (!decoded || !DIFFERENT.has(row.path))
+        differ.push(`${row.transferSyntax} ${row.path}: ${decoded ? 'other bytes' : found}`);
     }
-    writeFileSync(join(tmpdir(), 'lightbox-pixels-differ.tsv'), differ.join('\n'));
-    expect(`${rows.length - differ.length} of ${rows.length}`).toBe(`${rows.length} of ${rows.length}`);
+    expect(differ).toEqual([]);
+    expect(equal).toBe(rows.length - DIFFERENT.size);
   }, 300_000);
 });

@@ -78,7 +78,7 @@ export async function decodeFrame(
       checkSize(bytes, codec, image);
       const decoded = await byLibrary(bytes, codec, image);
       if (decoded.length < expected) throw new Fault('PIXELS_BROKEN', { bytes: decoded.length, expected });
-      return { bytes: decoded.subarray(0, expected), image: afterDecoding(codec, image) };
+      return { bytes: arranged(decoded, image), image: afterDecoding(codec, image) };
     }
     case 'video':
     case 'jpip':
@@ -138,13 +138,36 @@ async function byLibrary(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel
   }
 }
 
+/** Decoders give a byte for a single bit, and colour interleaved; the Image Pixel module may say otherwise. */
+function arranged(decoded: Uint8Array, image: ImagePixel): Uint8Array {
+  const pixels = image.rows * image.columns;
+  if (image.bitsAllocated === 1) {
+    if (decoded.length < pixels) return decoded;
+    const packed = new Uint8Array(Math.ceil(pixels / 8));
+    for (let at = 0; at < pixels; at += 1)
+      if (decoded[at]) packed[at >> 3] = (packed[at >> 3] ?? 0) | (1 << (at & 7));
+    return packed;
+  }
+  const size = image.bitsAllocated / 8;
+  const out = decoded.subarray(0, pixels * image.samples * size);
+  if (!image.planar) return out;
+  const planes = new Uint8Array(out.length);
+  for (let at = 0; at < out.length; at += 1) {
+    const byte = at % size;
+    const sample = Math.floor(at / size) % image.samples;
+    const pixel = Math.floor(at / (size * image.samples));
+    planes[(sample * pixels + pixel) * size + byte] = out[at] ?? 0;
+  }
+  return planes;
+}
+
 function afterDecoding(codec: PixelCodec, image: ImagePixel): ImagePixel {
   const { photometric } = image;
   if (image.samples === 1) return image;
   if (codec === 'jpeg2000' || codec === 'htj2k' || codec === 'jpeg-xl')
-    return { ...image, planar: false, photometric: photometric.startsWith('YBR') ? 'RGB' : photometric };
+    return { ...image, photometric: photometric.startsWith('YBR') ? 'RGB' : photometric };
   // JPEG gives full chroma whatever was subsampled inside.
-  return { ...image, planar: false, photometric: photometric === 'YBR_FULL_422' ? 'YBR_FULL' : photometric };
+  return { ...image, photometric: photometric === 'YBR_FULL_422' ? 'YBR_FULL' : photometric };
 }
 
 /** The pixels as uncompressed frames are given: of lossy JPEG colour as RGB, everything else to the bit. */
@@ -157,5 +180,6 @@ export function uncompressed(decoded: DecodedFrame, codec: PixelCodec): DecodedF
     image.bitsAllocated !== 8
   )
     return decoded;
-  return { bytes: toRgb(decoded.bytes, image), image: { ...image, photometric: 'RGB', planar: false } };
+  const bytes = toRgb(decoded.bytes, image);
+  return { bytes: arranged(bytes, image), image: { ...image, photometric: 'RGB' } };
 }

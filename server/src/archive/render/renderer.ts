@@ -8,19 +8,18 @@ import { Readable } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
-import { frameRange } from '@lightbox/core/dicom/frames.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { EXPLICIT_LE, IMPLICIT_LE, readingSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
-import { integer, items } from '@lightbox/core/dicom/values.ts';
+import { items } from '@lightbox/core/dicom/values.ts';
 import { type GreyTransform, greyTransform } from '@lightbox/core/pixel/grey.ts';
-import { imagePixel, MAX_FRAME_BYTES } from '@lightbox/core/pixel/image-pixel.ts';
+import { imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
 import type { JobResult } from './job.ts';
 import { drawPicture } from './picture.ts';
 import { createPool, type PoolOptions } from './pool.ts';
-import { hydrated, type ObjectSource, openSource, swapped } from './source.ts';
+import { frameBytes, hydrated, type ObjectSource, openSource, toLittleEndian } from './source.ts';
 import { transcodeObject } from './transcode.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
@@ -74,7 +73,10 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
       return { bytes: await frameBytes(source, index), transferSyntaxUid: uid };
     // Uncompressed frames are little endian, whatever way the elements around them were written.
     if (codec === 'none')
-      return { bytes: toLittleEndian(source, await frameBytes(source, index)), transferSyntaxUid: EXPLICIT_LE };
+      return {
+        bytes: toLittleEndian(source, await frameBytes(source, index)),
+        transferSyntaxUid: EXPLICIT_LE,
+      };
     return { bytes: (await decode(source, index, false)).bytes, transferSyntaxUid: EXPLICIT_LE };
   }
 
@@ -121,33 +123,6 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
     canProduceObject,
     close: () => pool.close(),
   };
-}
-
-/** Bytes of one frame as kept. */
-export async function frameBytes(source: ObjectSource, index: number): Promise<Uint8Array> {
-  if (!source.frames) throw new Fault('PIXELS_NONE');
-  const range = frameRange(source.frames, index);
-  if (!range) throw new Fault('NOT_FOUND', { frame: index + 1, frames: source.frames.frameCount });
-  const total = range.ranges.reduce((sum, one) => sum + one.length, 0);
-  if (total > MAX_FRAME_BYTES) throw new Fault('TOO_LARGE', { bytes: total });
-  const pieces = await Promise.all(
-    range.ranges.map((one) => source.read(one.offset, one.offset + one.length)),
-  );
-  const bytes = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
-  if (range.bitOffset === 0 || range.bitLength === undefined) return bytes;
-  // 1-bit frames that do not begin at a byte: shifted to its low bit (PS3.5 §8.1.1).
-  const shifted = new Uint8Array(Math.ceil(range.bitLength / 8));
-  for (let at = 0; at < shifted.length; at += 1)
-    shifted[at] = ((bytes[at] ?? 0) >> range.bitOffset) | ((bytes[at + 1] ?? 0) << (8 - range.bitOffset));
-  return shifted;
-}
-
-export function toLittleEndian(source: ObjectSource, bytes: Uint8Array): Uint8Array {
-  if (source.dataSet.littleEndian || source.frames?.kind === 'encapsulated') return bytes;
-  const bits = integer(source.dataSet, Tags.BitsAllocated, 1, 64) ?? 8;
-  const vr = source.dataSet.elements.get(Tags.PixelData)?.vr;
-  const unit = bits > 16 ? bits / 8 : bits === 16 || vr === 'OW' ? 2 : 1;
-  return unit === 1 ? bytes : swapped(bytes, unit);
 }
 
 /** What the object says about showing this frame, per-frame values before shared ones (PS3.3 §C.7.6.16). */

@@ -11,11 +11,15 @@ import { Readable } from 'node:stream';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
 import {
+  frameRange,
   type FrameTable,
   frameTable,
   groupFragments,
   startsCodestream,
 } from '@lightbox/core/dicom/frames.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { integer } from '@lightbox/core/dicom/values.ts';
+import { MAX_FRAME_BYTES } from '@lightbox/core/pixel/image-pixel.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
 import { EXPLICIT_LE, readingSyntax, type TransferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
@@ -145,4 +149,32 @@ export function swapped(bytes: Uint8Array, unit: number): Buffer {
   if (unit === 2) return copy.swap16();
   if (unit === 4) return copy.swap32();
   return unit === 8 ? copy.swap64() : copy;
+}
+
+/** Bytes of one frame as kept. */
+export async function frameBytes(source: ObjectSource, index: number): Promise<Uint8Array> {
+  if (!source.frames) throw new Fault('PIXELS_NONE');
+  const range = frameRange(source.frames, index);
+  if (!range) throw new Fault('NOT_FOUND', { frame: index + 1, frames: source.frames.frameCount });
+  const total = range.ranges.reduce((sum, one) => sum + one.length, 0);
+  if (total > MAX_FRAME_BYTES) throw new Fault('TOO_LARGE', { bytes: total });
+  const pieces = await Promise.all(
+    range.ranges.map((one) => source.read(one.offset, one.offset + one.length)),
+  );
+  const bytes = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+  if (range.bitOffset === 0 || range.bitLength === undefined) return bytes;
+  // 1-bit frames that do not begin at a byte: shifted to its low bit (PS3.5 §8.1.1).
+  const shifted = new Uint8Array(Math.ceil(range.bitLength / 8));
+  for (let at = 0; at < shifted.length; at += 1)
+    shifted[at] = ((bytes[at] ?? 0) >> range.bitOffset) | ((bytes[at + 1] ?? 0) << (8 - range.bitOffset));
+  return shifted;
+}
+
+/** Native pixels of a big endian object turned (PS3.5 §7.3). */
+export function toLittleEndian(source: ObjectSource, bytes: Uint8Array): Uint8Array {
+  if (source.dataSet.littleEndian || source.frames?.kind === 'encapsulated') return bytes;
+  const bits = integer(source.dataSet, Tags.BitsAllocated, 1, 64) ?? 8;
+  const vr = source.dataSet.elements.get(Tags.PixelData)?.vr;
+  const unit = bits > 16 ? bits / 8 : bits === 16 || vr === 'OW' ? 2 : 1;
+  return unit === 1 ? bytes : swapped(bytes, unit);
 }
