@@ -92,7 +92,6 @@ function overlay(lines: readonly string[], width: number, height: number): Buffe
 const escaped = (value: string): string =>
   value
     .slice(0, 200)
-    // eslint-disable-next-line no-control-regex -- characters that XML does not allow
     .replace(/[\u0000-\u001f\ufffe\uffff]/g, ' ')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

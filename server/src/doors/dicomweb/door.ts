@@ -32,7 +32,6 @@ const SERIES = `${STUDY}/series/:series`;
 const INSTANCE = `${SERIES}/instances/:instance`;
 
 /** `app.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log })`. */
-// eslint-disable-next-line @typescript-eslint/require-await -- a Fastify plugin is async or has a callback
 export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOptions): Promise<void> {
   const { archive, renderer, audit, log } = options;
   const prefix = options.prefix.replace(/\/$/, '');
