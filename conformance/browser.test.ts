@@ -10,8 +10,9 @@ import { run, temporaryFolder } from './support/dcmtk.ts';
 import { writeImages, type WrittenImage } from './support/images.ts';
 import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
 
-/** JPEG spectral selection, retired 1998: kept by every archive, decoded by no browser. */
-const NO_DECODER = '1.2.840.10008.1.2.4.53';
+const JPEG_2000 = '1.2.840.10008.1.2.4.90';
+/** SOC and SIZ (ISO/IEC 15444-1 §A.4.1, §A.5.1): where a codestream begins. */
+const CODESTREAM = Buffer.from('ff4fff51', 'hex');
 const IMAGES = 12;
 
 /** Deterministic noise, so that a failure can be repeated. */
@@ -86,17 +87,18 @@ describeWith(['chromium', 'storescu', 'testdata'], 'the web in a real browser', 
 
   it('shows the reason in place of an image nobody can decode', async () => {
     const { page } = watched;
-    const row = manifest().find(({ transferSyntax }) => transferSyntax === NO_DECODER);
-    if (!row) throw new Error(`no test object in ${NO_DECODER}`);
+    const row = manifest().find((one) => one.transferSyntax === JPEG_2000 && one.expected === 'valid');
+    if (!row) throw new Error(`no test object in ${JPEG_2000}`);
+    const damaged = readFileSync(row.file);
+    const start = damaged.indexOf(CODESTREAM);
+    expect(start).toBeGreaterThan(0);
+    damaged.fill(0, start, start + 64);
     await page.goto(box.url);
-    await page
-      .locator('[data-testid=upload-input]')
-      .first()
-      .setInputFiles({
-        name: 'object.dcm',
-        mimeType: 'application/dicom',
-        buffer: readFileSync(row.file),
-      });
+    await page.locator('[data-testid=upload-input]').first().setInputFiles({
+      name: 'object.dcm',
+      mimeType: 'application/dicom',
+      buffer: damaged,
+    });
     await page.locator('[data-testid=upload-result][data-status=stored]').waitFor();
     const studyRow = page.locator(`[data-testid=study-row]:not([data-study-uid="${images[0]?.studyUid}"])`);
     await studyRow.first().dblclick();

@@ -54,6 +54,10 @@ const CACHE_BYTES = 768 * 1024 * 1024;
 const PREFETCH_AT_ONCE = 4;
 
 const frames = new Map<string, Frame>();
+/** Frames the browser's decoder failed on: asked for uncompressed from then on. */
+const plain = new Set<string>();
+const acceptOf = (imageId: string): string =>
+  `multipart/related; type="application/octet-stream"; transfer-syntax=${plain.has(imageId) ? '1.2.840.10008.1.2.1' : '*'}`;
 let starting: Promise<RenderingEngine> | undefined;
 
 export interface ViewState {
@@ -76,7 +80,10 @@ export class ImageProblem extends Error {
 function start(): Promise<RenderingEngine> {
   starting ??= (() => {
     initCore();
-    initLoader({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) });
+    initLoader({
+      maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)),
+      beforeSend: (_request, imageId) => ({ Accept: acceptOf(imageId) }),
+    });
     initTools();
     cache.setMaxCacheSize(CACHE_BYTES);
     imageLoadPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Prefetch, PREFETCH_AT_ONCE);
@@ -154,6 +161,7 @@ export class ImageView {
   #stack: readonly Frame[] = [];
   #turn = 0;
   #closed = false;
+  readonly #explaining = new Set<Frame>();
   #cine: ReturnType<typeof setInterval> | undefined;
 
   constructor(
@@ -232,26 +240,40 @@ export class ImageView {
     if (frame && frame.imageId === imageId) void this.#explain(frame);
   };
 
-  /** Asks the server once more for the reason: its 406 says it in words. */
+  /**
+   * What to do about a frame that failed: the server says why (406), or, when the browser's decoder was at fault, the
+   * frame is asked for once more uncompressed.
+   */
   async #explain(frame: Frame | undefined): Promise<void> {
-    if (!frame) return;
-    let problem = new ImageProblem('DECODE', '');
+    if (!frame || this.#explaining.has(frame)) return;
+    this.#explaining.add(frame);
     try {
-      const answer = await fetch(frame.imageId.slice('wadors:'.length), {
-        credentials: 'same-origin',
-        headers: { accept: 'multipart/related; type="application/octet-stream"; transfer-syntax=*' },
-      });
-      if (!answer.ok) {
-        const body = (await answer.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
-        problem = new ImageProblem(
-          typeof body.code === 'string' ? body.code : `HTTP_${answer.status}`,
-          typeof body.message === 'string' ? body.message : '',
-        );
-      } else await answer.body?.cancel();
-    } catch {
-      problem = new ImageProblem('NETWORK', '');
+      let problem = await reasonOf(frame);
+      if (!problem && !plain.has(frame.imageId)) {
+        plain.add(frame.imageId);
+        problem = await reasonOf(frame);
+        if (!problem && (await this.#again(frame))) return;
+      }
+      if (!this.#closed && this.#stack.includes(frame))
+        this.#onProblem(problem ?? new ImageProblem('DECODE', ''));
+    } finally {
+      this.#explaining.delete(frame);
     }
-    if (!this.#closed && this.#stack.includes(frame)) this.#onProblem(problem);
+  }
+
+  async #again(frame: Frame): Promise<boolean> {
+    const at = this.#stack.indexOf(frame);
+    if (at < 0 || this.#closed || !this.#viewport) return true;
+    try {
+      await this.#viewport.setStack(
+        this.#stack.map(({ imageId }) => imageId),
+        at,
+      );
+      this.#viewport.render();
+      return cache.isLoaded(frame.imageId);
+    } catch {
+      return false;
+    }
   }
 
   readonly #tell = (event?: Event): void => {
@@ -383,6 +405,27 @@ export class ImageView {
   }
 }
 
+/** Why the server gives no pixels of a frame; null when it gives them. */
+async function reasonOf({ imageId }: Frame): Promise<ImageProblem | null> {
+  try {
+    const answer = await fetch(imageId.slice('wadors:'.length), {
+      credentials: 'same-origin',
+      headers: { accept: acceptOf(imageId) },
+    });
+    if (answer.ok) {
+      await answer.body?.cancel();
+      return null;
+    }
+    const body = (await answer.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
+    return new ImageProblem(
+      typeof body.code === 'string' ? body.code : `HTTP_${answer.status}`,
+      typeof body.message === 'string' ? body.message : '',
+    );
+  } catch {
+    return new ImageProblem('NETWORK', '');
+  }
+}
+
 /** Patient data leave memory: decoded pixels, metadata and measurements. Called when a study is left or locked. */
 export function forgetImages(): void {
   if (!starting) return;
@@ -390,6 +433,7 @@ export function forgetImages(): void {
   cache.purgeCache();
   for (const imageId of frames.keys()) wadors.metaDataManager.remove(imageId);
   frames.clear();
+  plain.clear();
 }
 
 /** Centre and width as PS3.3 §C.11.2.1.2 counts them. */

@@ -259,6 +259,7 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
               {one.kind === 'image' ? (
                 <img
                   src={seriesThumbnail(study.studyUid, one)}
+                  onError={(event) => (event.currentTarget.style.visibility = 'hidden')}
                   alt=""
                   loading="lazy"
                   width={96}
