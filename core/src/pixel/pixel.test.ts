@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toRgb, paletteToRgb } from './colour.ts';
+import { codestreamSize } from './codestream.ts';
 import { grey } from './grey.ts';
 import type { ImagePixel } from './image-pixel.ts';
 import { expandSegments, lookUp } from './lut.ts';
@@ -140,4 +141,60 @@ describe('colour (PS3.3 §C.7.6.3.1.2)', () => {
     expect([
       ...toRgb(Uint8Array.of(235, 16, 128, 128), image({ ...colour, photometric: 'YBR_PARTIAL_422' })),
     ]).toEqual([255, 255, 255, 0, 0, 0]));
+});
+
+describe('codestream headers (attacks B40, B41)', () => {
+  const be = (...values: number[]): number[] =>
+    values.flatMap((value) => [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255]);
+  const siz = (x: number, y: number, tile: number): Uint8Array =>
+    Uint8Array.from([
+      0xff,
+      0x4f,
+      0xff,
+      0x51,
+      0,
+      41,
+      0,
+      0,
+      ...be(x, y, 0, 0, tile, tile, 0, 0),
+      0,
+      1,
+      11,
+      1,
+      1,
+    ]);
+  const sof = [0xff, 0xd8, 0xff, 0xc3, 0, 11, 12, 0, 2, 0, 3, 1, 1, 0x11, 0];
+  it('tell the size of JPEG and JPEG 2000', () => {
+    expect(codestreamSize(Uint8Array.from(sof), 'jpeg-lossless')).toMatchObject({
+      width: 3,
+      height: 2,
+      bits: 12,
+    });
+    expect(codestreamSize(siz(5, 4, 64), 'jpeg2000')).toMatchObject({
+      width: 5,
+      height: 4,
+      bits: 12,
+      components: 1,
+    });
+  });
+  it('tell the size of JPEG XL by ratio', () =>
+    // small, height (1 + 1) * 8, ratio 1:1
+    expect(codestreamSize(Uint8Array.of(0xff, 0x0a, 0b01000011, 0), 'jpeg-xl')).toMatchObject({
+      width: 16,
+      height: 16,
+    }));
+  it.each([
+    ['nothing', new Uint8Array(0), 'jpeg'],
+    ['two frame headers', Uint8Array.from([...sof, ...sof.slice(2)]), 'jpeg'],
+    ['too many tiles', siz(65535, 65535, 1), 'jpeg2000'],
+    ['a tile of no size', siz(9, 9, 0), 'htj2k'],
+    ['a box of no length', Uint8Array.from(be(0, 0x6a502020, 0, 0)), 'jpeg2000'],
+    [
+      'scans without end',
+      Uint8Array.from([...sof, ...Array.from({ length: 300 }, () => [0xff, 0xda, 0, 2]).flat()]),
+      'jpeg',
+    ],
+  ] as const)('refuse %s', (_name, bytes, codec) =>
+    expect(() => codestreamSize(bytes, codec)).toThrow(/PIXELS_BROKEN/),
+  );
 });
