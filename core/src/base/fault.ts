@@ -75,6 +75,11 @@ export const FAULTS = {
   DICOM_HEADER_SIZE: row(400, 0xc000, 'The header is larger than the limit.'),
   DICOM_STRUCTURE: row(400, 0xc000, 'The data set is not well formed.'),
   DICOM_TRANSFER_SYNTAX: row(400, 0xc000, 'The transfer syntax is unknown.'),
+  DICOM_SYNTAX_MISMATCH: row(
+    400,
+    0xc000,
+    'The data set is not written in the transfer syntax it was announced in.',
+  ),
   DICOM_INFLATE: row(400, 0xc000, 'The deflated data set cannot be inflated within the limits.'),
   DICOM_UID: row(400, 0xc000, 'A required UID is missing or is not a valid UID.'),
   DICOM_JSON: row(400, 0xc000, 'The DICOM JSON or XML model is not well formed.'),
