@@ -3,13 +3,14 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { frameTable } from '@lightbox/core/dicom/frames.ts';
 import { readPart10 } from '@lightbox/core/dicom/read.ts';
 import { readingSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
-import { describeWith, manifest } from '../../../../tools/testing.ts';
+import { describeWith, manifest, sharedTestdata } from '../../../../tools/testing.ts';
 import { decodeFrame } from './decode.ts';
 import { frameBytes, openSource, toLittleEndian } from './source.ts';
 
@@ -92,4 +93,11 @@ describeWith(['testdata'], 'decoded pixels', () => {
     expect(differ).toEqual([]);
     expect(equal).toBe(rows.length - DIFFERENT.size);
   }, 300_000);
+
+  it('of a JPEG-LS with preset parameters equal those of its RLE twin', async () => {
+    const [jpegLs, rle] = ['JLSL', 'RLE'].map((form) =>
+      readFileSync(join(sharedTestdata() ?? '', `wg04/MR1/dtf__MR1_${form}`)),
+    );
+    expect(await pixelMd5(jpegLs!)).toBe(await pixelMd5(rle!));
+  });
 });

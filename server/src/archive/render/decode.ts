@@ -134,7 +134,34 @@ async function byLibrary(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel
     // What is left in its memory after a trap is not known: the next frame begins with a fresh one.
     NativeCodecs.release();
     loaded = undefined;
+    if (codec === 'jpeg-ls' && image.samples === 1) return byCharls(bytes);
     throw new Fault('PIXELS_BROKEN', { codec, reason: String((cause as Error).message).slice(0, 80) });
+  }
+}
+
+interface Charls {
+  readonly JpegLSDecoder: new () => {
+    getEncodedBuffer(length: number): Uint8Array;
+    decode(): void;
+    getDecodedBuffer(): Uint8Array;
+    delete(): void;
+  };
+}
+
+/** Grey JPEG-LS with preset parameters traps in the first decoder; this one reads it (seen in NEMA's MR1_JLSL). */
+async function byCharls(bytes: Uint8Array): Promise<Uint8Array> {
+  const open = createRequire(import.meta.url)(
+    '@cornerstonejs/codec-charls/decodewasmjs',
+  ) as () => Promise<Charls>;
+  try {
+    const decoder = new (await open()).JpegLSDecoder();
+    decoder.getEncodedBuffer(bytes.length).set(bytes);
+    decoder.decode();
+    const decoded = Uint8Array.from(decoder.getDecodedBuffer());
+    decoder.delete();
+    return decoded;
+  } catch {
+    throw new Fault('PIXELS_BROKEN', { codec: 'jpeg-ls' });
   }
 }
 
