@@ -6,6 +6,7 @@ export default tseslint.config(
       '**/node_modules/**',
       '**/dist/**',
       '**/*.gen.ts',
+      '**/*.d.ts',
       'data/**',
       'artefacts/**',
       'tools/bad-samples/**',

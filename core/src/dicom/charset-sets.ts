@@ -19,10 +19,10 @@ export interface CodedSet {
   decode(code: number): string | undefined;
 }
 
-const decoders = new Map<string, TextDecoder>();
+const decoders = new Map<string, InstanceType<typeof TextDecoder>>();
 
 /** The runtime's decoder for a WHATWG label, made once. */
-export function runtimeDecoder(label: string): TextDecoder {
+export function runtimeDecoder(label: string): InstanceType<typeof TextDecoder> {
   let decoder = decoders.get(label);
   if (!decoder) decoders.set(label, (decoder = new TextDecoder(label)));
   return decoder;

@@ -92,9 +92,10 @@ export function decimalString(value: number): string {
   if (plain.length <= 16) return plain;
   for (let digits = 15; digits > 0; digits--) {
     const text = String(Number(value.toPrecision(digits)));
-    if (text.length <= 16) return text;
+    // The largest doubles round up to what is none.
+    if (text.length <= 16 && text !== 'Infinity' && text !== '-Infinity') return text;
     const scientific = value.toExponential(digits - 1).replace('e+', 'e');
-    if (scientific.length <= 16) return scientific;
+    if (scientific.length <= 16 && Number.isFinite(Number(scientific))) return scientific;
   }
   return plain;
 }

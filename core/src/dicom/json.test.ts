@@ -153,7 +153,8 @@ describe('DICOM JSON model (PS3.18 Annex F)', () => {
 const word = fc.stringMatching(/^[A-Za-z0-9éЖ山<&>"'一][A-Za-z éЖ山<&>"']{0,6}[a-zé山]$/);
 const group = fc.stringMatching(/^[A-Z山][a-z]{0,5}(\^[A-Z][a-zé]{1,5})?$/);
 const valueOf: Partial<Record<Vr, fc.Arbitrary<unknown>>> = {
-  CS: word,
+  // Only what has Specific Character Set can hold more than ASCII (PS3.5 §6.1.2.3).
+  CS: fc.stringMatching(/^[A-Z0-9_]{1,8}$/),
   LO: word,
   UC: word,
   DS: fc

@@ -4,7 +4,7 @@
  * Source: PS3.10 §7.1 (file meta information), PS3.5 §7 (data set) and §A.4 (encapsulated pixel data).
  * Layer:  core/dicom.
  */
-import type { BulkValue, DataSet, Fragment, Tag } from './data-set.ts';
+import type { DataSet, Fragment, Tag } from './data-set.ts';
 import type { Vr } from './vr.ts';
 
 /** Deviations that did not prevent reading. */

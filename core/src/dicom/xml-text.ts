@@ -69,7 +69,7 @@ export function parseXml(text: string): XmlNode {
   const open: XmlNode[] = [document];
   let nodes = 0;
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
-  if (text.startsWith('<?xml', at)) {
+  if (/^<\?xml\s/.test(text.slice(at, at + 6))) {
     const end = text.indexOf('?>', at);
     if (end < 0) throw fail('declaration', at);
     at = end + 2;

@@ -287,5 +287,4 @@ const tidy = (title: string): string =>
   title
     .trim()
     .slice(0, 16)
-    // eslint-disable-next-line no-control-regex -- control characters are what is replaced
     .replaceAll(/[\x00-\x1f\x7f-\uffff]/g, '?');
