@@ -39,6 +39,7 @@ export const FAULTS = {
     0x0124,
     'The session is locked after a time without activity. Enter the password.',
   ),
+  SIGN_IN_REFUSED: row(401, 0x0124, 'E-mail address or password is not right.'),
   PASSWORD_WRONG: row(403, 0x0124, 'The password is not right.'),
   ORIGIN_REFUSED: row(403, 0x0124, 'The request comes from another site. Open Lightbox at its own address.'),
   SETUP_DONE: row(409, 0x0111, 'Lightbox is set up already. Sign in.'),

@@ -1,0 +1,40 @@
+/**
+ * What the routes under /api share.
+ *
+ * Layer:  server/doors/api.
+ */
+import type { FastifyRequest } from 'fastify';
+import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Archive } from '../../archive/types.ts';
+import type { ApiKeys } from '../../identity/api-keys.ts';
+import type { AuditTrail } from '../../identity/audit.ts';
+import type { Auth } from '../../identity/auth.ts';
+import type { People } from '../../identity/people.ts';
+import type { Sessions } from '../../identity/sessions.ts';
+import type { Throttle } from '../../identity/throttle.ts';
+import type { Device, Devices, Principal } from '../../identity/types.ts';
+import type { Config } from '../../platform/config.ts';
+import type { Events } from '../../platform/events.ts';
+
+export interface ApiContext {
+  readonly config: Config;
+  readonly archive: Archive;
+  readonly audit: AuditTrail;
+  readonly auth: Auth;
+  readonly devices: Devices;
+  readonly events: Events;
+  readonly keys: ApiKeys;
+  readonly people: People;
+  readonly sessions: Sessions;
+  readonly throttle: Throttle;
+  /** C-ECHO to a device, with what went wrong in plain words. */
+  readonly echo: (device: Device) => Promise<{ ok: boolean; milliseconds: number; diagnosis: string }>;
+  readonly dicomDoor: () => { readonly port: number; readonly associations: number };
+}
+
+export const VERSION = '0.1.0';
+
+export function principalOf({ principal }: FastifyRequest): Principal {
+  if (!principal) throw new Fault('NOT_SIGNED_IN');
+  return principal;
+}

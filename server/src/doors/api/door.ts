@@ -1,0 +1,18 @@
+/**
+ * Everything under /api.
+ *
+ * Layer:  server/doors/api.
+ */
+import type { HttpApp } from '../../platform/http.ts';
+import { adminRoutes } from './admin.ts';
+import type { ApiContext } from './context.ts';
+import { sessionRoutes } from './session.ts';
+import { studyRoutes } from './studies.ts';
+import { uploadRoutes } from './upload.ts';
+
+export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> {
+  sessionRoutes(app, context);
+  studyRoutes(app, context);
+  adminRoutes(app, context);
+  await app.register((upload) => uploadRoutes(upload, context));
+}

@@ -1,0 +1,167 @@
+/**
+ * The whole house, put together: configuration, lock, database, identity, archive, doors; and taken down in reverse.
+ *
+ * Layer:  server. The only place that knows every part.
+ */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { archiveMigrations, openArchive } from './archive/archive.ts';
+import { createRenderer } from './archive/render/renderer.ts';
+import { apiDoor } from './doors/api/door.ts';
+import { dicomwebDoor } from './doors/dicomweb/door.ts';
+import { echoDevice } from './doors/dimse/client.ts';
+import { startDimseDoor } from './doors/dimse/door.ts';
+import { webDoor } from './doors/web.ts';
+import { createApiKeys } from './identity/api-keys.ts';
+import { openAudit } from './identity/audit.ts';
+import { createAuth } from './identity/auth.ts';
+import { openDevices } from './identity/devices.ts';
+import { guard } from './identity/guard.ts';
+import { identityMigrations } from './identity/migrations.ts';
+import { createPeople } from './identity/people.ts';
+import { allows } from './identity/rights.ts';
+import { createSessions } from './identity/sessions.ts';
+import { createThrottle } from './identity/throttle.ts';
+import type { Principal } from './identity/types.ts';
+import { type Config, loadConfig } from './platform/config.ts';
+import { migrate, openDatabase } from './platform/database.ts';
+import { openEvents } from './platform/events.ts';
+import { createHttp } from './platform/http.ts';
+import { lockDataFolder } from './platform/lock.ts';
+import { createLog, type Log } from './platform/log.ts';
+
+const SYSTEM: Principal = { kind: 'system', id: 'system', name: 'Lightbox', roles: [], remoteAddress: '' };
+
+export interface Running {
+  readonly url: string;
+  readonly dicomPort: number;
+  /** Settles when the disk failed and nothing can be promised any more. */
+  readonly failed: Promise<Fault>;
+  stop(): Promise<void>;
+}
+
+/** Starts everything. What was opened before a failure is closed again. */
+export async function start(config: Config, log: Log): Promise<Running> {
+  const opened: { readonly name: string; close(): Promise<void> | void }[] = [];
+  const keep = <T>(name: string, part: T, close: (part: T) => Promise<void> | void): T => {
+    opened.push({ name, close: () => close(part) });
+    return part;
+  };
+  const stop = async (): Promise<void> => {
+    for (let part = opened.pop(); part; part = opened.pop()) {
+      try {
+        await part.close();
+      } catch (error) {
+        log.error({ err: error, part: part.name }, 'a part did not stop cleanly');
+      }
+    }
+  };
+  try {
+    keep('lock', lockDataFolder(config.dataDir), (lock) => lock.release());
+    const database = keep('database', await openDatabase(config, log), (one) => one.close());
+    await migrate(database, [archiveMigrations, identityMigrations]);
+    const events = keep('events', await openEvents(database, log), (one) => one.close());
+    const audit = keep('audit', openAudit(database, log), (one) => one.close());
+    const devices = keep(
+      'devices',
+      await openDevices({ database, events, audit, log, aeTitle: config.dicom.aeTitle }),
+      (one) => one.close(),
+    );
+    const keys = createApiKeys({ database, audit });
+    const people = createPeople({ database, audit });
+    const auth = await createAuth({ database, log, publicUrl: config.publicUrl });
+    const { idleLockSeconds, publicUrl } = config;
+    const sessions = createSessions({ auth, database, keys, audit, idleLockSeconds });
+    const archive = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
+    const renderer = keep('renderer', createRenderer({ retrieve: archive.retrieve, log }), (one) => one.close());
+
+    const http = keep('http', await createHttp({ config, log }), (one) => one.close());
+    guard(http, { sessions, audit, publicUrl });
+    const dimse = keep(
+      'dimse',
+      await startDimseDoor({ config: config.dicom, archive, devices, audit, log }),
+      (one) => one.close(),
+    );
+    await http.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log });
+    await apiDoor(http, {
+      ...{ config, archive, audit, auth, devices, events, keys, people, sessions, throttle: createThrottle() },
+      echo: (device) => echoDevice(device, config.dicom.aeTitle),
+      dicomDoor: () => ({ port: dimse.port, associations: dimse.associations() }),
+    });
+    await webDoor(http);
+    await listen(http, config);
+    audit.record({ event: 'application.start', outcome: 'success', principal: SYSTEM });
+    opened.push({
+      name: 'trail',
+      close: () => audit.record({ event: 'application.stop', outcome: 'success', principal: SYSTEM }),
+    });
+    const address = http.server.address();
+    const port = typeof address === 'object' && address ? address.port : config.http.port;
+    const url = publicUrl ?? `http://localhost:${port}`;
+    const token = await people.setupToken();
+    tellPerson(url, dimse.port, config, token);
+    return { url, dicomPort: dimse.port, failed: archive.failed, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function listen(http: Awaited<ReturnType<typeof createHttp>>, config: Config): Promise<void> {
+  try {
+    await http.listen({ host: config.http.host, port: config.http.port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new Fault('PORT_BUSY', { port: config.http.port, setting: 'LIGHTBOX_HTTP_PORT' }, { cause: error });
+  }
+}
+
+/** To the terminal, beside the log: what a person needs to go on. */
+function tellPerson(url: string, dicomPort: number, config: Config, token: string | undefined): void {
+  const lines = [
+    '',
+    `  Lightbox is running at ${url}`,
+    `  DICOM: AE title ${config.dicom.aeTitle}, port ${dicomPort}`,
+    `  Data:  ${config.dataDir}`,
+    ...(token === undefined ? [] : ['', '  Create the first administrator here:', `  ${url}/setup#${token}`]),
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** A failure to start, in words for who started it. */
+function tellFailure(error: unknown): void {
+  const fault = asFault(error);
+  const facts = Object.entries(fault.facts)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name} ${String(value)}`);
+  const why = fault.code === 'INTERNAL' && error instanceof Error ? `\n${error.stack ?? error.message}` : '';
+  process.stderr.write(
+    `Lightbox could not start: ${fault.row.meaning}${facts.length ? ` (${facts.join(', ')})` : ''} [${fault.code}]${why}\n`,
+  );
+}
+
+/** Runs until a signal or a failed disk. The exit code is 0 after a signal, 1 after a failure. */
+export async function main(): Promise<void> {
+  process.umask(0o027);
+  let running: Running;
+  let log: Log;
+  try {
+    const config = loadConfig(process.env);
+    log = createLog(config);
+    running = await start(config, log);
+  } catch (error) {
+    tellFailure(error);
+    process.exit(1);
+  }
+  const signal = new Promise<0>((settle) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => settle(0));
+  });
+  const code = await Promise.race([signal, running.failed.then(() => 1 as const)]);
+  if (code === 1) log.fatal('the disk has failed: stopping');
+  await running.stop();
+  process.exit(code);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await main();
