@@ -73,8 +73,12 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const auth = await createAuth({ database, log, publicUrl: config.publicUrl });
     const { idleLockSeconds, publicUrl } = config;
     const sessions = createSessions({ auth, database, keys, audit, idleLockSeconds });
-    const archive = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
-    const renderer = keep('renderer', createRenderer({ retrieve: archive.retrieve, log }), (one) => one.close());
+    const archive = keep('archive', await openArchive({ config, database, events, log }), (one) =>
+      one.close(),
+    );
+    const renderer = keep('renderer', createRenderer({ retrieve: archive.retrieve, log }), (one) =>
+      one.close(),
+    );
 
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());
     guard(http, { sessions, audit, publicUrl });
@@ -85,7 +89,18 @@ export async function start(config: Config, log: Log): Promise<Running> {
     );
     await http.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log });
     await apiDoor(http, {
-      ...{ config, archive, audit, auth, devices, events, keys, people, sessions, throttle: createThrottle() },
+      ...{
+        config,
+        archive,
+        audit,
+        auth,
+        devices,
+        events,
+        keys,
+        people,
+        sessions,
+        throttle: createThrottle(),
+      },
       echo: (device) => echoDevice(device, config.dicom.aeTitle),
       dicomDoor: () => ({ port: dimse.port, associations: dimse.associations() }),
     });
@@ -164,4 +179,5 @@ export async function main(): Promise<void> {
   process.exit(code);
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await main();
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+  await main();

@@ -12,7 +12,18 @@ const BUILT = resolve(import.meta.dirname, '../../../web/dist');
 
 /** Addresses of web/src/app/router.tsx. */
 const PAGES = [
-  ...['/', '/setup', '/sign-in', '/invite', '/studies/*', '/viewer/*', '/devices', '/people', '/keys', '/audit'],
+  ...[
+    '/',
+    '/setup',
+    '/sign-in',
+    '/invite',
+    '/studies/*',
+    '/viewer/*',
+    '/devices',
+    '/people',
+    '/keys',
+    '/audit',
+  ],
   ...['/quarantine', '/status', '/account'],
 ];
 

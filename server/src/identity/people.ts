@@ -24,7 +24,10 @@ export interface Person {
 export interface People {
   /** The one-time token of the setup link while there is nobody; undefined afterwards. */
   setupToken(): Promise<string | undefined>;
-  setUp(request: { token: string; name: string; email: string; password: string }, address: string): Promise<void>;
+  setUp(
+    request: { token: string; name: string; email: string; password: string },
+    address: string,
+  ): Promise<void>;
   list(): Promise<Person[]>;
   /** @returns the token of the invitation, shown once. */
   invite(
@@ -101,7 +104,9 @@ export function createPeople(options: { readonly database: Database; readonly au
   }
 
   async function anyone(): Promise<boolean> {
-    const { rows } = await database.pool.query<{ any: boolean }>('SELECT EXISTS (SELECT FROM auth_user) AS any');
+    const { rows } = await database.pool.query<{ any: boolean }>(
+      'SELECT EXISTS (SELECT FROM auth_user) AS any',
+    );
     return rows[0]?.any === true;
   }
 

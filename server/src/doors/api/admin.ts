@@ -54,8 +54,7 @@ function deviceRoutes(app: HttpApp, { devices, echo }: ApiContext): void {
   app.route({
     ...{ method: 'POST', url: '/api/devices', config: { right: 'device.manage' } },
     schema: { body: DeviceInput, response: { 200: Device } },
-    handler: async (request) =>
-      deviceOf(await devices.save(draftOf(request.body), principalOf(request))),
+    handler: async (request) => deviceOf(await devices.save(draftOf(request.body), principalOf(request))),
   });
   app.route({
     ...{ method: 'PUT', url: '/api/devices/:id', config: { right: 'device.manage' } },
@@ -164,7 +163,12 @@ function statusRoutes(app: HttpApp, { archive, audit, config, dicomDoor }: ApiCo
     schema: { response: { 200: z.array(QuarantineItem) } },
     handler: async () =>
       (await archive.quarantine.list(QUARANTINE_ROWS)).map((row) => ({
-        ...{ id: row.id, receivedAt: row.receivedAt.toISOString(), source: row.source.kind, by: row.source.by },
+        ...{
+          id: row.id,
+          receivedAt: row.receivedAt.toISOString(),
+          source: row.source.kind,
+          by: row.source.by,
+        },
         ...{ bytes: row.bytes, code: row.faultCode, message: meaningOf(row.faultCode) },
       })),
   });

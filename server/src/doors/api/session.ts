@@ -77,7 +77,12 @@ export function sessionRoutes(app: HttpApp, context: ApiContext): void {
           throw new Fault('PASSWORD_WRONG');
       });
       await sessions.unlock(found.sessionId);
-      audit.record({ event: 'auth.signIn', outcome: 'success', principal: found.principal, detail: { how: 'unlock' } });
+      audit.record({
+        event: 'auth.signIn',
+        outcome: 'success',
+        principal: found.principal,
+        detail: { how: 'unlock' },
+      });
       return reply.status(204).send();
     },
   });
@@ -104,7 +109,9 @@ export function sessionRoutes(app: HttpApp, context: ApiContext): void {
   });
 
   for (const path of AUTH_PATHS.open)
-    app.post(`/api/auth${path}`, { config: { public: true } }, (request, reply) => signIn(request, reply, path));
+    app.post(`/api/auth${path}`, { config: { public: true } }, (request, reply) =>
+      signIn(request, reply, path),
+    );
   for (const path of AUTH_PATHS.signedIn)
     app.post(`/api/auth${path}`, { config: { signedIn: true } }, async (request, reply) => {
       const principal = principalOf(request);
@@ -132,7 +139,10 @@ export function sessionRoutes(app: HttpApp, context: ApiContext): void {
   async function signIn(request: FastifyRequest, reply: FastifyReply, path: string): Promise<FastifyReply> {
     const address = addressOf(request);
     if (path === '/sign-out') return signOut(request, reply);
-    const { email } = z.object({ email: z.string().max(320).optional() }).loose().parse(request.body ?? {});
+    const { email } = z
+      .object({ email: z.string().max(320).optional() })
+      .loose()
+      .parse(request.body ?? {});
     const names = [`address:${address}`, ...(email === undefined ? [] : [`person:${email.toLowerCase()}`])];
     for (const name of names) throttle.check(name);
     let answer: Answer;
@@ -182,7 +192,8 @@ export function sessionRoutes(app: HttpApp, context: ApiContext): void {
     );
     const text = await response.text();
     if (response.status >= 500) throw new Fault('INTERNAL', { from: 'sign-in' });
-    if (!response.ok) throw new Fault(request.url.includes('/sign-in/') ? 'SIGN_IN_REFUSED' : 'PASSWORD_WRONG');
+    if (!response.ok)
+      throw new Fault(request.url.includes('/sign-in/') ? 'SIGN_IN_REFUSED' : 'PASSWORD_WRONG');
     const body: unknown = text === '' ? null : JSON.parse(text);
     return { body, cookies: response.headers.getSetCookie() };
   }

@@ -27,7 +27,9 @@ export function studyRoutes(app: HttpApp, context: ApiContext): void {
     handler: async (request) => {
       const { query } = request;
       const page = await archive.studies.list(query);
-      const keys = Object.keys(query).filter((key) => !['sort', 'descending', 'limit', 'cursor'].includes(key));
+      const keys = Object.keys(query).filter(
+        (key) => !['sort', 'descending', 'limit', 'cursor'].includes(key),
+      );
       audit.record({
         ...{ event: 'query', outcome: 'success', principal: principalOf(request) },
         detail: { door: 'list', keys: keys.join(' '), matches: page.items.length },

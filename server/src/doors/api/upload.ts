@@ -54,7 +54,8 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
       void work
         .catch((error: unknown) => {
           const fault = asFault(error);
-          if (fault.row.http >= 500) request.log.error({ code: fault.code, err: fault.cause }, 'upload failed');
+          if (fault.row.http >= 500)
+            request.log.error({ code: fault.code, err: fault.cause }, 'upload failed');
           tell(out, failure(name, fault));
         })
         .finally(() => out.end());
@@ -129,7 +130,12 @@ async function eachEntry(
   let zip: yauzl.ZipFile;
   try {
     zip = await new Promise<yauzl.ZipFile>((settle, fail) => {
-      const options = { lazyEntries: true, autoClose: false, validateEntrySizes: true, strictFileNames: false };
+      const options = {
+        lazyEntries: true,
+        autoClose: false,
+        validateEntrySizes: true,
+        strictFileNames: false,
+      };
       yauzl.open(path, options, (error, opened) => (error ? fail(error) : settle(opened)));
     });
   } catch (cause) {
@@ -194,4 +200,3 @@ function resultOf(name: string, outcome: IngestOutcome): Result {
     ...(fault ? { code: fault.code, message: fault.row.meaning } : {}),
   };
 }
-

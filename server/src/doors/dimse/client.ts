@@ -1,0 +1,364 @@
+/**
+ * Lightbox as the one who asks: opens an association to another program, and echoes, sends or searches there.
+ *
+ * Source: PS3.8 §9.2 (requestor), PS3.7 §9.1 (DIMSE-C services).
+ * Layer:  server/doors/dimse.
+ */
+import { connect, type Socket } from 'node:net';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '@lightbox/core/base/uid.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
+import { readDataSet } from '@lightbox/core/dicom/read.ts';
+import { EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { writeDataSet } from '@lightbox/core/dicom/write.ts';
+import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
+import { fragments, fragmentSize, MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
+import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
+import { APPLICATION_CONTEXT, type AssociateAccept, writePdu } from '@lightbox/core/dimse/pdu.ts';
+import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
+import { STATUS, statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
+
+export interface ClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly calledAe: string;
+  readonly callingAe: string;
+  /** Kinds of objects wanted, each with the transfer syntaxes offered. At most 128. */
+  readonly contexts: readonly {
+    readonly sopClassUid: string;
+    readonly transferSyntaxUids: readonly string[];
+  }[];
+  /** For connecting and for each answer. Default 30 s. */
+  readonly timeoutMs?: number | undefined;
+  /** Ask for relational queries (PS3.4 §C.5.1.1) of these SOP classes. */
+  readonly relational?: readonly string[] | undefined;
+}
+
+const TIMEOUT_MS = 30_000;
+const MAX_PDU = 256 * 1024;
+
+interface Message {
+  readonly command: Command;
+  readonly dataSet: Buffer | undefined;
+}
+
+/** An open association. One operation at a time. */
+export class DimseClient {
+  readonly #socket: Socket;
+  readonly #splitter = new PduSplitter(MAX_PDU);
+  readonly #assembler = new MessageAssembler();
+  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #timeoutMs: number;
+  #accepted = new Map<string, { id: number; transferSyntax: string }>();
+  #peerMaxPdu = 0;
+  #messageId = 0;
+
+  private constructor(socket: Socket, timeoutMs: number) {
+    this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
+    this.#chunks = (socket as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  }
+
+  /** @throws Fault DIMSE_UNREACHABLE, DIMSE_TIMEOUT, DIMSE_REJECTED (facts: result, source, reason), DIMSE_ABORTED. */
+  static async open(options: ClientOptions): Promise<DimseClient> {
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const socket = await connected(options, timeoutMs);
+    const client = new DimseClient(socket, timeoutMs);
+    try {
+      await client.#associate(options);
+      return client;
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  }
+
+  /** The transfer syntax agreed for a SOP class; undefined when the peer does not take it. */
+  transferSyntaxOf(sopClassUid: string): string | undefined {
+    return this.#accepted.get(sopClassUid)?.transferSyntax;
+  }
+
+  /** @returns the status. */
+  async echo(): Promise<number> {
+    const { id } = this.#context(VERIFICATION);
+    const command = this.#request(COMMANDS.echoRequest, VERIFICATION, NO_DATA_SET);
+    await this.#write(writeMessage(id, command, undefined, this.#peerMaxPdu));
+    return (await this.#message()).command.status ?? STATUS.success;
+  }
+
+  /**
+   * Sends one object.
+   *
+   * @param dataSet  In the transfer syntax that was agreed for its SOP class.
+   * @returns the status of the answer.
+   */
+  async store(
+    object: { sopClassUid: string; sopInstanceUid: string },
+    dataSet: AsyncIterable<Uint8Array> | Uint8Array,
+  ): Promise<{ status: number; comment?: string | undefined }> {
+    const { id } = this.#context(object.sopClassUid);
+    const command = {
+      ...this.#request(COMMANDS.storeRequest, object.sopClassUid, 0x0001),
+      affectedSopInstanceUid: object.sopInstanceUid,
+    };
+    if (dataSet instanceof Uint8Array)
+      await this.#write(writeMessage(id, command, dataSet, this.#peerMaxPdu));
+    else {
+      await this.#write(writeMessage(id, command, undefined, this.#peerMaxPdu));
+      await this.#stream(id, dataSet);
+    }
+    const { status = STATUS.success, errorComment } = (await this.#message()).command;
+    return { status, comment: errorComment };
+  }
+
+  /** Searches; yields identifiers. @throws Fault DIMSE_STATUS when the peer answers with a failure. */
+  async *find(sopClassUid: string, identifier: DataSet, cancelAfter = Infinity): AsyncGenerator<DataSet> {
+    const { id, transferSyntax } = this.#context(sopClassUid);
+    const command = this.#request(COMMANDS.findRequest, sopClassUid, 0x0001);
+    await this.#write(writeMessage(id, command, writeDataSet(identifier, transferSyntax), this.#peerMaxPdu));
+    for (let count = 0; ;) {
+      const message = await this.#message();
+      const status = message.command.status ?? STATUS.success;
+      if (statusKind(status) !== 'pending') {
+        if (statusKind(status) === 'failure')
+          throw new Fault('DIMSE_STATUS', { status: status.toString(16), meaning: statusMeaning(status) });
+        return;
+      }
+      if (message.dataSet) yield readDataSet(message.dataSet, transferSyntax, { onMismatch: 'warn' }).dataSet;
+      count += 1;
+      if (count === cancelAfter)
+        await this.#write(
+          writeMessage(
+            id,
+            {
+              commandField: COMMANDS.cancelRequest,
+              messageIdRespondedTo: command.messageId,
+              dataSetType: NO_DATA_SET,
+            },
+            undefined,
+            this.#peerMaxPdu,
+          ),
+        );
+    }
+  }
+
+  /** Ends the association in order. */
+  async close(): Promise<void> {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    try {
+      await this.#write(writePdu({ type: 'release-rq' }));
+      for (;;) {
+        const value = await this.#next();
+        if (value.type === 'release-rp') break;
+        if (value.type === 'release-rq') await this.#write(writePdu({ type: 'release-rp' }));
+      }
+    } catch {
+      // The peer has gone already: the association is over either way.
+    }
+    socket.end();
+    socket.destroySoon();
+  }
+
+  abort(): void {
+    this.#socket.end(Buffer.from(writePdu({ type: 'abort', source: 0, reason: 0 })));
+    this.#socket.destroySoon();
+  }
+
+  async #associate(options: ClientOptions): Promise<void> {
+    const contexts = options.contexts.slice(0, 128).map(({ sopClassUid, transferSyntaxUids }, index) => ({
+      ...{ id: index * 2 + 1, abstractSyntax: sopClassUid, transferSyntaxes: transferSyntaxUids },
+    }));
+    await this.#write(
+      writePdu({
+        ...{ type: 'associate-rq', protocolVersion: 1, applicationContext: APPLICATION_CONTEXT, contexts },
+        ...{ calledAe: options.calledAe, callingAe: options.callingAe },
+        user: {
+          ...{ maxPdu: MAX_PDU, implementationClassUid: IMPLEMENTATION_CLASS_UID },
+          implementationVersion: IMPLEMENTATION_VERSION_NAME,
+          extended: options.relational?.map((sopClassUid) => ({ sopClassUid, info: Uint8Array.of(1) })),
+        },
+      }),
+    );
+    const answer = await this.#next();
+    if (answer.type === 'associate-rj') {
+      const { result, source, reason } = answer;
+      throw new Fault('DIMSE_REJECTED', { result, source, reason });
+    }
+    if (answer.type !== 'associate-ac') throw new Fault('DIMSE_ABORTED');
+    this.#peerMaxPdu = answer.user.maxPdu;
+    this.#accepted = acceptedOf(answer, contexts);
+  }
+
+  #context(sopClassUid: string): { id: number; transferSyntax: string } {
+    const found = this.#accepted.get(sopClassUid);
+    if (!found) throw new Fault('DIMSE_NO_CONTEXT', { sopClass: sopClassUid });
+    return found;
+  }
+
+  #request(commandField: number, affectedSopClassUid: string, dataSetType: number): Command {
+    this.#messageId = (this.#messageId % 0xffff) + 1;
+    return { commandField, affectedSopClassUid, dataSetType, messageId: this.#messageId, priority: 0 };
+  }
+
+  async #stream(id: number, dataSet: AsyncIterable<Uint8Array>): Promise<void> {
+    const size = fragmentSize(this.#peerMaxPdu);
+    // One piece is held back: only the last may be marked as such.
+    let held: Buffer = Buffer.alloc(0);
+    for await (const chunk of dataSet) {
+      held = Buffer.concat([held, chunk]);
+      while (held.length > size) {
+        const [part] = [...fragments(id, false, held.subarray(0, size), size)];
+        if (part) {
+          part[11] = (part[11] ?? 0) & ~2;
+          await this.#write(part);
+        }
+        held = held.subarray(size);
+      }
+    }
+    for (const part of fragments(id, false, held, size)) await this.#write(part);
+  }
+
+  async #message(): Promise<Message> {
+    let command: Command | undefined;
+    const parts: Buffer[] = [];
+    for (;;) {
+      const value = await this.#next();
+      if (value.type !== 'pdv') throw new Fault('DIMSE_ABORTED');
+      const event = this.#assembler.take(value);
+      if (!event) continue;
+      if (event.kind === 'command') {
+        command = event.command;
+        if (command.dataSetType === NO_DATA_SET) return { command, dataSet: undefined };
+      } else {
+        parts.push(Buffer.from(event.bytes));
+        if (event.last && command) return { command, dataSet: Buffer.concat(parts) };
+      }
+    }
+  }
+
+  async #next(): Promise<Received> {
+    for (;;) {
+      const value = this.#splitter.next();
+      if (value) {
+        if (value.type === 'abort')
+          throw new Fault('DIMSE_ABORTED', { source: value.source, reason: value.reason });
+        return value;
+      }
+      const read = await this.#timed(this.#chunks.next());
+      if (read.done === true) throw new Fault('DIMSE_ABORTED');
+      this.#splitter.push(read.value);
+    }
+  }
+
+  async #timed<T>(work: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_settle, fail) => {
+      timer = setTimeout(() => fail(new Fault('DIMSE_TIMEOUT')), this.#timeoutMs);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } catch (error) {
+      this.#socket.destroy();
+      throw error instanceof Fault ? error : new Fault('DIMSE_ABORTED', {}, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #write(bytes: Uint8Array): Promise<void> {
+    return this.#timed(
+      new Promise<void>((settle, fail) =>
+        this.#socket.write(bytes, (error) => (error ? fail(error) : settle())),
+      ),
+    );
+  }
+}
+
+function acceptedOf(
+  answer: AssociateAccept,
+  asked: readonly { id: number; abstractSyntax: string }[],
+): Map<string, { id: number; transferSyntax: string }> {
+  const accepted = new Map<string, { id: number; transferSyntax: string }>();
+  for (const { id, result, transferSyntax } of answer.contexts) {
+    const context = asked.find((one) => one.id === id);
+    if (result === 0 && context && !accepted.has(context.abstractSyntax))
+      accepted.set(context.abstractSyntax, { id, transferSyntax });
+  }
+  return accepted;
+}
+
+function connected({ host, port }: ClientOptions, timeoutMs: number): Promise<Socket> {
+  return new Promise((settle, fail) => {
+    const socket = connect({ host, port, noDelay: true, timeout: timeoutMs });
+    socket.once('connect', () => {
+      socket.setTimeout(0);
+      socket.removeAllListeners('error');
+      // Later errors end the reading; without a listener they would end the process.
+      socket.on('error', () => undefined);
+      settle(socket);
+    });
+    socket.once('timeout', () => {
+      socket.destroy();
+      fail(new Fault('DIMSE_TIMEOUT', { step: 'connect' }));
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      fail(new Fault('DIMSE_UNREACHABLE', { reason: error.code }, { cause: error })),
+    );
+  });
+}
+
+const ECHO_TIMEOUT_MS = 10_000;
+
+/** C-ECHO, and what went wrong in words that lead on. */
+export async function echoDevice(
+  device: { readonly aeTitle: string; readonly host: string | undefined; readonly port: number | undefined },
+  callingAe: string,
+): Promise<{ ok: boolean; milliseconds: number; diagnosis: string }> {
+  const began = performance.now();
+  const done = (
+    ok: boolean,
+    diagnosis: string,
+  ): { ok: boolean; milliseconds: number; diagnosis: string } => ({
+    ...{ ok, milliseconds: Math.round(performance.now() - began), diagnosis },
+  });
+  const { host, port, aeTitle } = device;
+  if (host === undefined || port === undefined)
+    return done(false, 'No host and port are known for this device. Enter them to test it.');
+  try {
+    const client = await DimseClient.open({
+      ...{ host, port, calledAe: aeTitle, callingAe, timeoutMs: ECHO_TIMEOUT_MS },
+      contexts: [{ sopClassUid: VERIFICATION, transferSyntaxUids: [IMPLICIT_LE, EXPLICIT_LE] }],
+    });
+    const status = await client.echo();
+    await client.close();
+    return status === STATUS.success
+      ? done(true, 'The device answered.')
+      : done(false, `The device answered with a failure: ${statusMeaning(status)}.`);
+  } catch (error) {
+    return done(false, diagnosisOf(asFault(error), callingAe));
+  }
+}
+
+function diagnosisOf(fault: Fault, callingAe: string): string {
+  const { code, facts } = fault;
+  if (code === 'DIMSE_UNREACHABLE') {
+    if (facts['reason'] === 'ECONNREFUSED')
+      return 'The connection was refused: is the program running, and is this its port?';
+    if (facts['reason'] === 'ENOTFOUND' || facts['reason'] === 'EAI_AGAIN')
+      return 'The host name is not known: check its spelling, or use its IP address.';
+    return 'The host cannot be reached: check the address, the network and the firewall.';
+  }
+  if (code === 'DIMSE_TIMEOUT')
+    return 'No answer in time: a firewall may drop the connection, or the port belongs to another program.';
+  if (code === 'DIMSE_REJECTED') {
+    if (facts['source'] === 1 && facts['reason'] === 3)
+      return `The device does not know our AE title ${callingAe}: enter it there.`;
+    if (facts['source'] === 1 && facts['reason'] === 7)
+      return 'The device has another AE title than the one entered here.';
+    if (facts['result'] === 2) return 'The device is busy: try again later.';
+    return 'The device does not accept our association.';
+  }
+  if (code === 'DIMSE_NO_CONTEXT') return 'The device is there, but does not support C-ECHO.';
+  return 'The device ended the connection: it may not be a DICOM program, or it wants TLS.';
+}

@@ -1,0 +1,177 @@
+/**
+ * C-FIND: one search of a peer, answered match by match until the end or until it is cancelled.
+ *
+ * Source: PS3.4 §C.4.1 (C-FIND), §C.2.2.2 (matching), Tables C.6-1 to C.6-5 (keys by level), PS3.7 §9.1.2.
+ * Layer:  server/doors/dimse.
+ */
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
+import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
+import { type DicomJson, fromJson } from '@lightbox/core/dicom/json.ts';
+import { matchKeysOf } from '@lightbox/core/dicom/matching.ts';
+import { readDataSet } from '@lightbox/core/dicom/read.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { text, texts } from '@lightbox/core/dicom/values.ts';
+import { writeDataSet } from '@lightbox/core/dicom/write.ts';
+import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
+import { type Context, PATIENT_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
+import { STATUS } from '@lightbox/core/dimse/status.ts';
+import type { ArchiveQuery, Level } from '../../archive/types.ts';
+import type { Peer } from './association.ts';
+import type { DimseDoorOptions } from './door.ts';
+
+const LEVELS: Readonly<Partial<Record<string, Level>>> = {
+  ...{ PATIENT: 'patient', STUDY: 'study', SERIES: 'series', IMAGE: 'instance' },
+};
+/** Unique keys of the levels (PS3.4 §C.6.1.1, §C.6.2.1), highest first. */
+const UNIQUE: Readonly<Record<Level, number>> = {
+  patient: Tags.PatientID,
+  study: Tags.StudyInstanceUID,
+  series: Tags.SeriesInstanceUID,
+  instance: Tags.SOPInstanceUID,
+};
+const UTF_8 = 'ISO_IR 192';
+
+export class FindTask {
+  readonly #options: DimseDoorOptions;
+  readonly #peer: Peer;
+  readonly #context: Context;
+  readonly #command: Command;
+  readonly #identifier: Uint8Array;
+  readonly #stop = new AbortController();
+
+  constructor(
+    options: DimseDoorOptions,
+    peer: Peer,
+    context: Context,
+    command: Command,
+    identifier: Uint8Array,
+  ) {
+    this.#options = options;
+    this.#peer = peer;
+    this.#context = context;
+    this.#command = command;
+    this.#identifier = identifier;
+  }
+
+  /** C-CANCEL, a release, or the peer is gone. */
+  cancel(): void {
+    this.#stop.abort();
+  }
+
+  /** Sends every answer. Faults of the search become a status; rejects only when the connection cannot be written. */
+  async run(): Promise<void> {
+    const { archive, audit, config } = this.#options;
+    const { principal } = this.#peer;
+    let matches = 0;
+    let keys = '';
+    let fault: Fault | undefined;
+    try {
+      const identifier = this.#read();
+      const query = this.#query(identifier);
+      keys = query.keys
+        .filter(({ kind }) => kind !== 'universal')
+        .map(({ tag }) => tag.toString(16).padStart(8, '0'))
+        .join(' ');
+      const wanted = wantedOf(identifier);
+      for await (const match of archive.query.stream(query)) {
+        if (this.#stop.signal.aborted) break;
+        matches += 1;
+        await this.#send(STATUS.pending, answerOf(match.attributes, identifier, wanted, config.aeTitle));
+      }
+    } catch (error) {
+      fault = this.#stop.signal.aborted ? undefined : asFault(error);
+      if (fault && fault.row.http >= 500)
+        this.#options.log.error({ code: fault.code, err: fault.cause }, 'C-FIND failed');
+    }
+    audit.record({
+      ...{ event: 'query', outcome: fault ? 'failed' : 'success', principal },
+      detail: { door: 'dicom', keys, matches, ...(fault ? { code: fault.code } : {}) },
+    });
+    if (this.#stop.signal.aborted) return this.#send(STATUS.cancel);
+    await this.#send(fault ? fault.row.dimse : STATUS.success, undefined, fault);
+  }
+
+  #read(): DataSet {
+    const { transferSyntax } = this.#context;
+    return readDataSet(this.#identifier, transferSyntax, {
+      limits: { depth: 8, elements: 2000, items: 200, headerBytes: this.#identifier.length * 2 },
+      keepBytes: this.#identifier.length,
+    }).dataSet;
+  }
+
+  #query(identifier: DataSet): ArchiveQuery {
+    const { negotiated } = this.#peer;
+    const sopClass = this.#context.abstractSyntax;
+    const level = LEVELS[text(identifier, Tags.QueryRetrieveLevel) ?? ''];
+    const patientRoot = sopClass === PATIENT_ROOT_FIND;
+    if (!level || (level === 'patient' && !patientRoot)) throw new Fault('QUERY_KEY', { what: 'level' });
+    const levels = (['patient', 'study', 'series', 'instance'] as const).slice(patientRoot ? 0 : 1);
+    if (!negotiated.relational.has(sopClass)) {
+      // Baseline: the unique keys of every level above are there, with one value each (PS3.4 §C.4.1.2.1).
+      for (const above of levels.slice(0, levels.indexOf(level))) {
+        const values = texts(identifier, UNIQUE[above]).filter((value) => value !== '');
+        if (values.length !== 1) throw new Fault('QUERY_KEY', { what: `unique key of the ${above} level` });
+      }
+    }
+    return {
+      level,
+      keys: matchKeysOf(identifier),
+      include: [...identifier.elements.keys()],
+      fuzzy: negotiated.fuzzy.has(sopClass),
+      signal: this.#stop.signal,
+    };
+  }
+
+  #send(status: number, dataSet?: DataSet, fault?: Fault): Promise<void> {
+    const command: Command = {
+      commandField: COMMANDS.findResponse,
+      affectedSopClassUid: this.#context.abstractSyntax,
+      messageIdRespondedTo: this.#command.messageId ?? 0,
+      dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
+      status,
+      errorComment: fault?.row.meaning.slice(0, 64),
+    };
+    const bytes = dataSet && writeDataSet(dataSet, this.#context.transferSyntax);
+    return this.#peer.send(this.#context, command, bytes);
+  }
+}
+
+/** Tags that were asked for; Specific Character Set and the level are answered anyway. */
+const wantedOf = (identifier: DataSet): ReadonlySet<number> =>
+  new Set([...identifier.elements.keys()].filter((tag) => (tag & 0xffff) !== 0));
+
+/** The match as an identifier: what was asked for, empty where nothing is known (PS3.4 §C.4.1.1.3.2). */
+function answerOf(
+  attributes: DicomJson,
+  identifier: DataSet,
+  wanted: ReadonlySet<number>,
+  aeTitle: string,
+): DataSet {
+  const json: DicomJson = {};
+  for (const [tag, element] of Object.entries(attributes)) {
+    if (wanted.has(Number.parseInt(tag, 16))) json[tag] = element;
+  }
+  const found = fromJson(json);
+  const elements = new Map<number, Element>(found.elements);
+  for (const tag of wanted) {
+    const asked = identifier.elements.get(tag);
+    if (elements.has(tag) || !asked) continue;
+    elements.set(tag, asked.items || asked.vr === 'SQ' ? { tag, vr: 'SQ', items: [] } : emptyOf(asked));
+  }
+  const level = identifier.elements.get(Tags.QueryRetrieveLevel);
+  if (level) elements.set(Tags.QueryRetrieveLevel, level);
+  elements.set(Tags.RetrieveAETitle, makeElement(Tags.RetrieveAETitle, aeTitle));
+  if ([...elements.values()].some(hasOther)) {
+    elements.set(Tags.SpecificCharacterSet, makeElement(Tags.SpecificCharacterSet, UTF_8));
+  } else elements.delete(Tags.SpecificCharacterSet);
+  return dataSetOf(elements.values(), [UTF_8]);
+}
+
+const emptyOf = ({ tag, vr }: Element): Element => ({ tag, vr, bytes: new Uint8Array(0) });
+
+/** Text beyond ASCII somewhere. */
+const hasOther = (element: Element): boolean =>
+  element.items?.some((item) => [...item.elements.values()].some(hasOther)) ??
+  element.bytes?.some((byte) => byte > 0x7f) ??
+  false;
