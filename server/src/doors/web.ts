@@ -3,8 +3,8 @@
  *
  * Layer:  server/doors.
  */
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { HttpApp } from '../platform/http.ts';
 
@@ -28,33 +28,27 @@ const PAGES = [
 ];
 
 export async function webDoor(app: HttpApp): Promise<void> {
-  app.route({
-    ...{ method: 'GET', url: '/healthz', config: { public: true }, schema: { hide: true } },
-    handler: (_request, reply) => reply.header('cache-control', 'no-store').send({ ok: true }),
-  });
-  if (!existsSync(resolve(BUILT, 'index.html'))) {
+  const open = { config: { public: true as const }, schema: { hide: true } };
+  app.get('/healthz', open, (_request, reply) =>
+    reply.header('cache-control', 'no-store').send({ ok: true }),
+  );
+  if (!existsSync(join(BUILT, 'index.html'))) {
     app.log.warn('the web application is not built: run "npm run build"');
     return;
   }
-  await app.register(async (pages) => {
-    pages.addHook('onRoute', (route) => {
-      route.config = { ...route.config, public: true };
-    });
-    await pages.register(fastifyStatic, {
-      root: BUILT,
-      wildcard: false,
-      index: false,
-      cacheControl: false,
-      setHeaders: (response, path) => {
-        // Names of assets hold a hash of what is in them.
-        const lasting = path.includes('/assets/');
-        void response.header('cache-control', lasting ? 'public, max-age=31536000, immutable' : 'no-cache');
-      },
-    });
-    for (const url of PAGES)
-      pages.route({
-        ...{ method: 'GET', url, config: { public: true }, schema: { hide: true } },
-        handler: (_request, reply) => reply.header('cache-control', 'no-cache').sendFile('index.html'),
-      });
-  });
+  await app.register(fastifyStatic, { root: BUILT, serve: false, cacheControl: false });
+  for (const url of PAGES)
+    app.get(url, open, (_request, reply) => reply.header('cache-control', 'no-cache').sendFile('index.html'));
+  // Names of assets hold a hash of what is in them.
+  app.get<{ Params: { '*': string } }>('/assets/*', open, (request, reply) =>
+    reply
+      .header('cache-control', 'public, max-age=31536000, immutable')
+      .sendFile(request.params['*'], join(BUILT, 'assets')),
+  );
+  for (const file of readdirSync(BUILT, { withFileTypes: true })) {
+    if (!file.isFile() || file.name === 'index.html') continue;
+    app.get(`/${file.name}`, open, (_request, reply) =>
+      reply.header('cache-control', 'no-cache').sendFile(file.name),
+    );
+  }
 }

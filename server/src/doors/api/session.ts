@@ -206,5 +206,7 @@ interface Answer {
 
 function hand(answer: Answer, reply: FastifyReply): FastifyReply {
   for (const cookie of answer.cookies) reply.header('set-cookie', cookie);
-  return reply.header('cache-control', 'no-store').send(answer.body ?? {});
+  // The session's token travels in the cookie alone, where scripts cannot read it.
+  const { token: _, ...body } = (answer.body ?? {}) as Record<string, unknown>;
+  return reply.header('cache-control', 'no-store').send(body);
 }
