@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { DIFFERENT } from '../tools/pixel-differences.ts';
 import { describeWith, manifest, type ManifestRow } from '../tools/testing.ts';
 import { dumpUids, type FileNames } from './support/dcmtk.ts';
 import { Lightbox } from './support/lightbox.ts';
@@ -58,6 +59,8 @@ describeWith(['dcmdump', 'testdata'], 'WADO-RS pixels against GDCM', () => {
       const path = `/dicom-web/studies/${names.studyUid}/series/${names.seriesUid}/instances/${names.sopUid}`;
       const meta = (await box.getJson<Record<string, { Value?: unknown[] }>[]>(`${path}/metadata`))[0];
       const count = Number(meta?.['00280008']?.Value?.[0] ?? 1);
+      // Frames of single bits come apart here, each beginning at a byte; GDCM counts them as one run of bits.
+      if (meta?.['00280100']?.Value?.[0] === 1 && count > 1) continue;
       const list = Array.from({ length: count }, (_, index) => index + 1).join(',');
       const answer = await box.get(`${path}/frames/${list}`, {
         accept: 'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1',
@@ -69,7 +72,7 @@ describeWith(['dcmdump', 'testdata'], 'WADO-RS pixels against GDCM', () => {
       const boundary = /boundary="?([^";]+)/.exec(answer.headers.get('content-type') ?? '')?.[1] ?? '';
       const pixels = Buffer.concat(parts(Buffer.from(await answer.arrayBuffer()), boundary));
       const md5 = createHash('md5').update(pixels).digest('hex');
-      if (md5 === row.gdcmPixelMd5 || row.path in EXPLAINED) equal += 1;
+      if (md5 === row.gdcmPixelMd5 || DIFFERENT.has(row.path)) equal += 1;
       else wrong.push(`${row.path} (${row.transferSyntax}): ${pixels.length} bytes, other pixels`);
     }
     expect(wrong).toEqual([]);
@@ -90,6 +93,3 @@ function parts(body: Buffer, boundary: string): Buffer[] {
   }
   return found;
 }
-
-/** Files where GDCM's bytes are known to be of another form than PS3.18's, with the reason. */
-const EXPLAINED: Readonly<Record<string, string>> = {};

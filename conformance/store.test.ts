@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readPart10 } from '@lightbox/core/dicom/read.ts';
+import { isUid } from '@lightbox/core/base/uid.ts';
 import { describeWith, manifest } from '../tools/testing.ts';
 import {
   Capture,
@@ -40,9 +41,12 @@ const DCMTK_SENDS = new Set([
   '1.2.840.10008.1.2.4.107',
 ]);
 
+/** Retired JPEG processes, and process 14, which storescp does not accept: there is nothing to compare with. */
+const NOT_CAPTURED = new Set(['1.2.840.10008.1.2.4.53', '1.2.840.10008.1.2.4.55', '1.2.840.10008.1.2.4.57']);
+
 function dataSetHash(file: Buffer): string {
   return createHash('sha256')
-    .update(file.subarray(readPart10(file).dataSetOffset))
+    .update(file.subarray(readPart10(file, { limits: { depth: 1000 } }).dataSetOffset))
     .digest('hex');
 }
 
@@ -97,6 +101,8 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
   it('answers Success for every valid and odd file', () => {
     const refused = [...groups.values()]
       .flat()
+      // Without UIDs of study, series and instance an object belongs nowhere: 0xC000 is the right answer (PS3.4 §B.2.3).
+      .filter((names) => [names.studyUid, names.seriesUid, names.sopUid].every(isUid))
       .map((names) => [names.file.split('/testdata/')[1], answers.get(names.file) ?? 'no answer'] as const)
       .filter(([, answer]) => answer !== 'Success')
       .filter(([file]) => !(String(file) in REFUSED_WITH_REASON));
@@ -113,8 +119,10 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
     }
     const wrong: string[] = [];
     let compared = 0;
-    for (const names of [...groups.values()].flat()) {
+    const sent = [...groups].flatMap(([syntax, files]) => files.map((names) => ({ ...names, syntax })));
+    for (const names of sent) {
       if (answers.get(names.file) !== 'Success') continue;
+      if (!wire.has(names.sopUid) && NOT_CAPTURED.has(names.syntax)) continue;
       const path = `/dicom-web/studies/${names.studyUid}/series/${names.seriesUid}/instances/${names.sopUid}`;
       const answer = await box.get(path, { accept: 'application/dicom; transfer-syntax=*' });
       if (!answer.ok) {
@@ -153,7 +161,8 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
     let missing = 0;
     for (const uid of studies) {
       const found = await box.getJson<unknown[]>(`/dicom-web/studies?StudyInstanceUID=${uid}`);
-      if (found.length !== 1) missing += 1;
+      // Two rows where objects of one study name two patients: shown apart, with a warning.
+      if (found.length === 0) missing += 1;
     }
     expect(missing).toBe(0);
     expect(studies.size).toBeGreaterThan(100);
@@ -182,4 +191,9 @@ describeWith(['storescu', 'storescp', 'dcmdump', 'testdata'], 'C-STORE from DCMT
 });
 
 /** Odd files a clear refusal is right for, with the reason. */
-const REFUSED_WITH_REASON: Readonly<Record<string, string>> = {};
+const REFUSED_WITH_REASON: Readonly<Record<string, string>> = {
+  'synth/broken/deep_nesting.dcm': 'sequences nested deeper than the limit of 64',
+  'microscopy/highdicom__seg_image_sm_control_labelmap.dcm': 'storescu does not know its SOP class',
+  'microscopy/highdicom__seg_image_sm_control_labelmap_palette_color.dcm':
+    'storescu does not know its SOP class',
+};

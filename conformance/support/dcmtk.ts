@@ -58,6 +58,8 @@ export async function dumpUids(files: readonly string[]): Promise<FileNames[]> {
   for (const file of files) {
     const { output } = await run('dcmdump', [
       '-q',
+      // Names of enclosing sequences before nested elements, so that only those of the object itself match.
+      '+p',
       '+fo',
       '+P',
       '0008,0016',

@@ -12,7 +12,7 @@ import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
 import { echoDevice } from './doors/dimse/client.ts';
 import { startDimseDoor } from './doors/dimse/door.ts';
-import { webDoor } from './doors/web.ts';
+import { webDoor } from './doors/web/door.ts';
 import { createApiKeys } from './identity/api-keys.ts';
 import { openAudit } from './identity/audit.ts';
 import { createAuth } from './identity/auth.ts';

@@ -272,7 +272,15 @@ export class DataSetParser {
     const length = long ? window.u32(at + 8, frame.littleEndian) : window.u16(at + 6, frame.littleEndian);
     const odd = facts ? undefined : 'UNKNOWN_VR';
     const form = facts && long && window.u16(at + 6, true) !== 0 ? 'LENGTH_FORM' : undefined;
-    return { vr: facts?.vr ?? 'UN', size: long ? 12 : 8, length, warning: odd ?? form };
+    const size = long ? 12 : 8;
+    return { vr: this.#known(frame, tag, facts?.vr ?? 'UN', length), size, length, warning: odd ?? form };
+  }
+
+  /** UN of a tag the dictionary knows holds what implicit VR little endian would (PS3.5 §6.2.2, Note 2). */
+  #known(frame: SetFrame, tag: Tag, vr: Vr, length: number): Vr {
+    if (vr !== 'UN' || length === UNDEFINED || !frame.littleEndian || isPrivate(tag)) return vr;
+    const known = implicitVr(tag, frame.signed);
+    return known === 'SQ' ? vr : known;
   }
 
   /** What is told once an element is read for good. */

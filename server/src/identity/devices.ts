@@ -157,6 +157,9 @@ export async function openDevices(options: {
       const loopback = isLoopback(request.remoteAddress);
       const device = known.get(callingAe);
       if (!device && !loopback) return refuse(request, 3, 'calling AE title not known');
+      // From this machine a stranger may echo and send, and nothing else.
+      if (!device && request.services?.every((verb) => !LOOPBACK_VERBS.includes(verb)))
+        return refuse(request, 3, 'calling AE title not known');
       // A newcomer tries storescu with its default called AE title on the same machine.
       if (request.calledAe.trim() !== aeTitle && !loopback)
         return refuse(request, 7, 'called AE title is not ours');

@@ -69,7 +69,13 @@ export type AdmitAnswer =
 
 export interface Devices {
   /** Decides on an association request. Unknown calling AE titles from loopback get ['echo','store']; others are refused and remembered. */
-  admit(request: { callingAe: string; calledAe: string; remoteAddress: string }): Promise<AdmitAnswer>;
+  admit(request: {
+    callingAe: string;
+    calledAe: string;
+    remoteAddress: string;
+    /** What it proposes to do; undefined: not known. */
+    services?: readonly DeviceVerb[] | undefined;
+  }): Promise<AdmitAnswer>;
   list(): Promise<Device[]>;
   byAeTitle(aeTitle: string): Promise<Device | undefined>;
   save(device: Omit<Device, 'id'> & { id?: string | undefined }, by: Principal): Promise<Device>;

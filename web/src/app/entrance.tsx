@@ -11,13 +11,12 @@ import {
   TextInput,
   Title,
 } from '@mantine/core';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { useNavigate } from '@tanstack/react-router';
+import { useMutation } from '@tanstack/react-query';
 import { useState, type FormEvent, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { acceptInvitation, setUp, signIn, verifyCode } from '../api/session.ts';
 import { ProblemAlert, usePageTitle } from '../ui/page.tsx';
-import { SESSION_KEY, useSession } from './session.tsx';
+import { useSession } from './session.tsx';
 
 const PASSWORD_MIN = 12;
 
@@ -56,20 +55,14 @@ function Door(props: {
   );
 }
 
-/** After a door was passed: read the session anew, then go in. */
-function useEnter() {
-  const client = useQueryClient();
-  const navigate = useNavigate();
-  return async () => {
-    await client.refetchQueries({ queryKey: SESSION_KEY });
-    await navigate({ to: '/', replace: true });
-  };
+/** After a door was passed: in by a fresh page, so that nothing of whoever was here before stays in memory. */
+function enter(): void {
+  window.location.assign('/');
 }
 
 export function SetupPage() {
   const { t } = useTranslation();
   const session = useSession();
-  const enter = useEnter();
   const [token] = useState(fragment);
   const [name, setName] = useState('');
   const [email, setEmail] = useState('');
@@ -78,7 +71,7 @@ export function SetupPage() {
     mutationFn: async () => {
       await setUp({ token, name, email, password });
       await signIn(email, password);
-      await enter();
+      enter();
     },
   });
   return (
@@ -112,7 +105,6 @@ export function SetupPage() {
 export function SignInPage() {
   const { t } = useTranslation();
   const session = useSession();
-  const enter = useEnter();
   const [email, setEmail] = useState('');
   const [password, setPassword] = useState('');
   const [code, setCode] = useState('');
@@ -124,7 +116,7 @@ export function SignInPage() {
         setCodeNeeded(true);
         return;
       }
-      await enter();
+      enter();
     },
   });
   return (
@@ -172,15 +164,12 @@ export function SignInPage() {
 
 export function InvitePage() {
   const { t } = useTranslation();
-  const client = useQueryClient();
-  const navigate = useNavigate();
   const [token] = useState(fragment);
   const [password, setPassword] = useState('');
   const accept = useMutation({
     mutationFn: async () => {
       await acceptInvitation({ token, password });
-      await client.refetchQueries({ queryKey: SESSION_KEY });
-      await navigate({ to: '/sign-in', replace: true });
+      window.location.assign('/sign-in');
     },
   });
   return (

@@ -2,7 +2,7 @@
 import { ActionIcon, Menu, useMantineColorScheme } from '@mantine/core';
 import { IconMenu2, IconMoon, IconSun, IconUser } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
-import { Link, Navigate, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
+import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
 import { useEffect, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 import { live } from '../api/live.ts';
@@ -41,12 +41,17 @@ export function SignedIn() {
   const { pathname } = useLocation();
   const signedIn = session.user !== null;
   const locked = session.locked;
+  const navigate = useNavigate();
   useEffect(() => {
     if (!signedIn || locked) return undefined;
     live.start();
     return () => live.stop();
   }, [signedIn, locked]);
-  if (!session.user) return <Navigate to={session.setupRequired ? '/setup' : '/sign-in'} replace />;
+  const door = session.setupRequired ? '/setup' : '/sign-in';
+  useEffect(() => {
+    if (!signedIn) void navigate({ to: door, replace: true });
+  }, [signedIn, door, navigate]);
+  if (!session.user) return <Loading />;
   const inViewer = pathname.startsWith('/viewer/');
   return (
     <LockGuard>

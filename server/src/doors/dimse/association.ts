@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
-import { type Context, negotiate, type Negotiated } from '@lightbox/core/dimse/negotiate.ts';
+import { type Context, negotiate, type Negotiated, serviceOf } from '@lightbox/core/dimse/negotiate.ts';
 import {
   abortReason,
   APPLICATION_CONTEXT,
@@ -152,12 +152,14 @@ export class Association {
     const { config, devices } = this.#options;
     const calledAe = request.calledAe.trim();
     const callingAe = request.callingAe.trim();
-    const answer = await devices.admit({ callingAe, calledAe, remoteAddress: this.#remoteAddress });
+    const services = request.contexts.flatMap(({ abstractSyntax }) => serviceOf(abstractSyntax) ?? []);
+    const remoteAddress = this.#remoteAddress;
+    const answer = await devices.admit({ callingAe, calledAe, remoteAddress, services });
     if (!answer.admitted) return reject(1, 1, answer.reason);
     const negotiated = negotiate(request, config.maxPdu);
     this.#peer = {
       ...answer,
-      ...{ callingAe, remoteAddress: this.#remoteAddress, negotiated },
+      ...{ callingAe, remoteAddress, negotiated },
       send: (context, command, dataSet) =>
         this.#write(writeMessage(context.id, command, dataSet, negotiated.peerMaxPdu)),
     };

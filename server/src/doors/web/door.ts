@@ -6,9 +6,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import type { HttpApp } from '../platform/http.ts';
+import type { HttpApp } from '../../platform/http.ts';
 
-const BUILT = resolve(import.meta.dirname, '../../../web/dist');
+const BUILT = resolve(import.meta.dirname, '../../../../web/dist');
 
 /** Addresses of web/src/app/router.tsx. */
 const PAGES = [
