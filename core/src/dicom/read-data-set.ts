@@ -194,13 +194,13 @@ export class DataSetParser {
   #element(frame: SetFrame): boolean {
     const window = this.#window;
     const { at } = window;
-    if (frame.last < 0 && !this.#begin(frame)) return true;
     const tag = window.tag(at, frame.littleEndian);
     const group = Math.floor(tag / 0x10000);
     if (this.#options.onlyGroup !== undefined && frame === this.#root && group !== this.#options.onlyGroup) {
       this.#stopped = true;
       return true;
     }
+    if (frame.last < 0 && !this.#begin(frame)) return true;
     if (group === 0xfffe) return this.#delimiter(frame, tag);
     if (frame === this.#root && this.#pixelData && (tag === 0 || tag === 0xffffffff)) {
       warn(this.#budget, 'TRAILING_BYTES', window.offset);

@@ -1,0 +1,48 @@
+/**
+ * verify and reindex: the archive opened alone, without doors.
+ *
+ * Layer:  server/cli.
+ */
+import { archiveMigrations, openArchive } from '../archive/archive.ts';
+import { identityMigrations } from '../identity/migrations.ts';
+import { loadConfig } from '../platform/config.ts';
+import { migrate, openDatabase } from '../platform/database.ts';
+import { openEvents } from '../platform/events.ts';
+import { lockDataFolder } from '../platform/lock.ts';
+import { createLog } from '../platform/log.ts';
+
+/** @returns the exit code: 1 when something is damaged, missing or not indexed. */
+export async function maintain(command: 'verify' | 'reindex'): Promise<number> {
+  const config = loadConfig(process.env);
+  const log = createLog({ logLevel: 'warn' });
+  const lock = lockDataFolder(config.dataDir);
+  try {
+    const database = await openDatabase(config, log);
+    try {
+      await migrate(database, [archiveMigrations, identityMigrations]);
+      const events = await openEvents(database, log);
+      const archive = await openArchive({ config, database, events, log });
+      try {
+        if (command === 'reindex') {
+          console.log(`${(await archive.reindex()).objects} objects indexed`);
+          return 0;
+        }
+        const report = await archive.verify();
+        console.log(
+          `${report.objects} objects, ${report.bytes} bytes: ${report.damaged.length} damaged, ` +
+            `${report.missing.length} missing, ${report.unindexed} not indexed`,
+        );
+        for (const { blob, offset } of [...report.damaged, ...report.missing])
+          console.log(`  ${blob} at ${offset}`);
+        return report.damaged.length + report.missing.length + report.unindexed > 0 ? 1 : 0;
+      } finally {
+        await archive.close();
+        await events.close();
+      }
+    } finally {
+      await database.close();
+    }
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * send: DICOM files and folders to another program by C-STORE, each object in the transfer syntax it has.
+ *
+ * Source: PS3.4 Annex B, PS3.7 §9.1.1.
+ * Layer:  server/cli.
+ */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asFault } from '@lightbox/core/base/fault.ts';
+import { readPart10 } from '@lightbox/core/dicom/read.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { uidValue } from '@lightbox/core/dicom/values.ts';
+import { statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
+import { DimseClient } from '../doors/dimse/client.ts';
+
+interface FileToSend {
+  readonly path: string;
+  readonly sopClassUid: string;
+  readonly sopInstanceUid: string;
+  readonly transferSyntaxUid: string;
+  readonly dataSetOffset: number;
+}
+
+/** @returns the exit code: 0 when every object was taken. */
+export async function send(
+  paths: readonly string[],
+  to: string | undefined,
+  callingAe: string,
+): Promise<number> {
+  const [, calledAe, host, port] = /^([^@]{1,16})@(.+):(\d{1,5})$/.exec(to ?? '') ?? [];
+  if (calledAe === undefined || host === undefined || paths.length === 0) {
+    console.error('Name at least one file or folder, and --to AE@host:port.');
+    return 2;
+  }
+  const files: FileToSend[] = [];
+  let failed = 0;
+  for (const path of paths) {
+    for await (const file of filesOf(path)) {
+      const found = await describe(file);
+      if (typeof found === 'string') {
+        failed += 1;
+        console.error(`${file}: ${found}`);
+      } else files.push(found);
+    }
+  }
+  let sent = 0;
+  // One association for each transfer syntax: a peer then cannot choose another one.
+  for (const syntax of new Set(files.map((file) => file.transferSyntaxUid))) {
+    const group = files.filter((file) => file.transferSyntaxUid === syntax);
+    const classes = [...new Set(group.map((file) => file.sopClassUid))];
+    for (let at = 0; at < classes.length; at += 128) {
+      const some = classes.slice(at, at + 128);
+      const client = await DimseClient.open({
+        ...{ host, port: Number(port), calledAe, callingAe },
+        contexts: some.map((sopClassUid) => ({ sopClassUid, transferSyntaxUids: [syntax] })),
+      });
+      for (const file of group.filter((one) => some.includes(one.sopClassUid))) {
+        const problem = await sendOne(client, file);
+        if (problem === undefined) sent += 1;
+        else {
+          failed += 1;
+          console.error(`${file.path}: ${problem}`);
+        }
+      }
+      await client.close();
+    }
+  }
+  console.log(`${sent} sent, ${failed} failed`);
+  return failed > 0 ? 1 : 0;
+}
+
+async function* filesOf(path: string): AsyncGenerator<string> {
+  if (!(await stat(path)).isDirectory()) {
+    yield path;
+    return;
+  }
+  for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile() && entry.name !== 'DICOMDIR') yield join(entry.parentPath, entry.name);
+  }
+}
+
+async function describe(path: string): Promise<FileToSend | string> {
+  try {
+    const parsed = readPart10(await readFile(path));
+    const sopClassUid = uidValue(parsed.dataSet, Tags.SOPClassUID);
+    const sopInstanceUid = uidValue(parsed.dataSet, Tags.SOPInstanceUID);
+    if (sopClassUid === undefined || sopInstanceUid === undefined) return 'no SOP Class or Instance UID';
+    const { transferSyntaxUid, dataSetOffset } = parsed;
+    return { path, sopClassUid, sopInstanceUid, transferSyntaxUid, dataSetOffset };
+  } catch (error) {
+    return asFault(error).row.meaning;
+  }
+}
+
+/** @returns what went wrong. */
+async function sendOne(client: DimseClient, file: FileToSend): Promise<string | undefined> {
+  if (client.transferSyntaxOf(file.sopClassUid) === undefined)
+    return 'the peer does not take this kind of object in this transfer syntax';
+  const bytes = await readFile(file.path);
+  const { status, comment } = await client.store(file, bytes.subarray(file.dataSetOffset));
+  if (statusKind(status) === 'success' || statusKind(status) === 'warning') return undefined;
+  return `${statusMeaning(status)} (0x${status.toString(16)})${comment === undefined ? '' : `: ${comment}`}`;
+}
