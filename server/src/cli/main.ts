@@ -4,15 +4,17 @@
  * Layer:  server/cli.
  */
 import { parseArgs } from 'node:util';
-import { asFault } from '@lightbox/core/base/fault.ts';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { main as serve } from '../main.ts';
-import { send } from './send.ts';
+import { writeDemo } from './demo.ts';
 import { maintain } from './maintain.ts';
+import { send } from './send.ts';
 
 const USAGE = `Usage: npm run lightbox -- COMMAND
 
   serve                              run the server (the same as npm start)
   send PATH... --to AE@host:port     send DICOM files and folders [--from AE]
+  demo FOLDER [--to AE@host:port]    write synthetic studies as files, and send them
   verify                             hash every kept object again and compare it with the index (server stopped)
   reindex                            make the index again from what is kept (server stopped)
 `;
@@ -37,6 +39,12 @@ async function run(): Promise<number> {
       return 0;
     case 'send':
       return send(rest, values.to, values.from);
+    case 'demo': {
+      const [folder] = rest;
+      if (folder === undefined) throw new Fault('BAD_REQUEST', { what: 'name a folder' });
+      console.log(`${await writeDemo(folder)} files written to ${folder}`);
+      return values.to === undefined ? 0 : send([folder], values.to, values.from);
+    }
     case 'verify':
     case 'reindex':
       return maintain(command);
