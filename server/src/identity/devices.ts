@@ -210,9 +210,10 @@ export async function openDevices(options: {
         });
       const row = rows[0];
       if (!row) throw new Fault('NOT_FOUND');
-      await database.pool.query('DELETE FROM refused_device WHERE calling_ae = $1', [row.ae_title]);
-      refusals.clear();
       await load();
+      // From here on it is admitted; what waits to be written names other devices too, and is kept.
+      await flushRefusals();
+      await database.pool.query('DELETE FROM refused_device WHERE calling_ae = $1', [row.ae_title]);
       await events.publish('device.changed', { id });
       changed(by, device.id === undefined ? 'added' : 'changed', row.ae_title);
       return fromRow(row);
