@@ -311,10 +311,16 @@ export const AuditRow = z.object({
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
 });
 export const AuditPage = z.object({ items: z.array(AuditRow), next: z.number().int().nullable() });
+export const AuditVerificationQuery = z.object({
+  /** `head` of an earlier verification, or of the log: the trail has to lead through it. */
+  head: z.string().max(100).optional(),
+});
 export const AuditVerification = z.object({
   ok: z.boolean(),
   rows: z.number().int(),
-  /** First row whose hash does not follow from the row before. */ brokenAt: z.number().int().nullable(),
+  /** First row that is changed, too many or missing. */ brokenAt: z.number().int().nullable(),
+  /** Number and hash of the last row that holds. Noted elsewhere, it shows later that nothing was cut off. */
+  head: z.string(),
 });
 
 // --- preferences of the signed-in person: GET/PUT /api/preferences/:key (JSON up to 64 KiB)

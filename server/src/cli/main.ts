@@ -15,7 +15,8 @@ const USAGE = `Usage: npm run lightbox -- COMMAND
   serve                              run the server (the same as npm start)
   send PATH... --to AE@host:port     send DICOM files and folders [--from AE]
   demo FOLDER [--to AE@host:port]    write synthetic studies as files, and send them
-  verify                             hash every kept object again and compare it with the index (server stopped)
+  verify [--head HEAD]               hash every kept object and the audit trail again (server stopped);
+                                     HEAD: what an earlier verify, or the log, said
   reindex                            make the index again from what is kept (server stopped)
 `;
 
@@ -24,6 +25,7 @@ async function run(): Promise<number> {
     allowPositionals: true,
     options: {
       to: { type: 'string' },
+      head: { type: 'string' },
       from: { type: 'string', default: 'LIGHTBOX' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -47,7 +49,7 @@ async function run(): Promise<number> {
     }
     case 'verify':
     case 'reindex':
-      return maintain(command);
+      return maintain(command, values.head);
     default:
       console.error(`There is no command "${command}".\n\n${USAGE}`);
       return 2;

@@ -4,6 +4,8 @@
  * Layer:  server/cli.
  */
 import { archiveMigrations, openArchive } from '../archive/archive.ts';
+import { openAudit } from '../identity/audit.ts';
+import { parseHead } from '../identity/audit-chain.ts';
 import { identityMigrations } from '../identity/migrations.ts';
 import { loadConfig } from '../platform/config.ts';
 import { migrate, openDatabase } from '../platform/database.ts';
@@ -11,8 +13,12 @@ import { openEvents } from '../platform/events.ts';
 import { lockDataFolder } from '../platform/lock.ts';
 import { createLog } from '../platform/log.ts';
 
-/** @returns the exit code: 1 when something is damaged, missing or not indexed. */
-export async function maintain(command: 'verify' | 'reindex'): Promise<number> {
+/**
+ * @param head  A head of the audit trail noted earlier, for verify.
+ * @returns     The exit code: 1 when something is damaged, missing or not indexed, or the audit trail does not hold.
+ */
+export async function maintain(command: 'verify' | 'reindex', head?: string): Promise<number> {
+  const noted = head === undefined ? undefined : parseHead(head);
   const config = loadConfig(process.env);
   const log = createLog({ logLevel: 'warn' });
   const lock = lockDataFolder(config.dataDir);
@@ -34,7 +40,13 @@ export async function maintain(command: 'verify' | 'reindex'): Promise<number> {
         );
         for (const { blob, offset } of [...report.damaged, ...report.missing])
           console.log(`  ${blob} at ${offset}`);
-        return report.damaged.length + report.missing.length + report.unindexed > 0 ? 1 : 0;
+        const trail = await openAudit(database, log).verify(noted);
+        console.log(
+          trail.ok
+            ? `audit trail: ${trail.rows} rows hold; head ${trail.head}`
+            : `audit trail: BROKEN at row ${trail.brokenAt}; holds up to ${trail.head}`,
+        );
+        return report.damaged.length + report.missing.length + report.unindexed > 0 || !trail.ok ? 1 : 0;
       } finally {
         await archive.close();
         await events.close();

@@ -12,6 +12,7 @@ import {
   AuditPage,
   AuditQuery,
   AuditVerification,
+  AuditVerificationQuery,
   Device,
   DeviceInput,
   EchoResult,
@@ -23,6 +24,7 @@ import {
   UserRow,
   UserUpdate,
 } from '@lightbox/core/contract/api.ts';
+import { parseHead } from '../../identity/audit-chain.ts';
 import type { ApiKey } from '../../identity/api-keys.ts';
 import type { Person } from '../../identity/people.ts';
 import type { Device as KnownDevice } from '../../identity/types.ts';
@@ -145,14 +147,16 @@ function trailRoutes(app: HttpApp, { audit }: ApiContext): void {
   });
   app.route({
     ...{ method: 'GET', url: '/api/audit/verify', config: { right: 'audit.read' } },
-    schema: { response: { 200: AuditVerification } },
+    schema: { querystring: AuditVerificationQuery, response: { 200: AuditVerification } },
     handler: async (request) => {
+      const { head } = request.query;
+      const noted = head === undefined ? undefined : parseHead(head);
       audit.record({
         ...{ event: 'audit.used', outcome: 'success', principal: principalOf(request) },
         detail: { what: 'verify' },
       });
       await audit.flush();
-      return audit.verify();
+      return audit.verify(noted);
     },
   });
 }
