@@ -7,7 +7,7 @@ import { dataSet, emptyDataSet } from '@lightbox/core/dicom/element.ts';
 import { type MatchKey, parseMatchKey } from '@lightbox/core/dicom/matching.ts';
 import { lookup, tagOf } from '@lightbox/core/dicom/dictionary.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
-import { type Database, migrate, openDatabase } from '../platform/database.ts';
+import { type Database, migrate, type Migrations, openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { type AddOutcome, Batcher } from './index/batcher.ts';
 import { describeObject } from './index/describe.ts';
@@ -161,6 +161,28 @@ describe('The study list', () => {
     expect((await studies.list(StudyListQuery.parse({ search: 'john' }))).total).toBe(1);
     expect((await studies.list(StudyListQuery.parse({ search: '太' }))).total).toBe(1);
     expect((await studies.detail('1.1')).series.map((one) => one.modality)).toEqual(['CT', 'SR']);
+  });
+
+  it('keeps filter and order on the next page, and the total of all of them', async () => {
+    const studies = createStudies(database);
+    const asked = { limit: '1', modality: 'CT', description: 'ea', sort: 'patientName', descending: 'false' };
+    const first = await studies.list(StudyListQuery.parse(asked));
+    const second = await studies.list(StudyListQuery.parse({ ...asked, cursor: first.next ?? '' }));
+    expect([...first.items, ...second.items].map(({ studyUid }) => studyUid)).toEqual(['1.1', '1.2']);
+    expect([first.total, second.total, second.next]).toEqual([2, 2, null]);
+    expect((await studies.list(StudyListQuery.parse({ modality: 'SR,XA' }))).total).toBe(1);
+    expect((await studies.list(StudyListQuery.parse({ modality: 'XA' }))).items).toEqual([]);
+  });
+});
+
+describe('The form of the database', () => {
+  it('is brought on when one domain moves after another that counts higher', async () => {
+    const later: Migrations = { '0901_later': { up: () => Promise.resolve() } };
+    await migrate(database, [archiveMigrations, later]);
+    const grown = { ...archiveMigrations, '0199_next': { up: () => Promise.resolve() } };
+    await migrate(database, [grown, later]);
+    const { rows } = await database.pool.query<{ name: string }>('SELECT name FROM migration');
+    expect(rows.map(({ name }) => name)).toContain('0199_next');
   });
 });
 

@@ -81,22 +81,24 @@ async function list(database: Database, query: ListQuery): Promise<Page> {
   const filter = new Statement();
   const conditions = filtersOf(query, filter);
   const where = conditions.length ? `WHERE ${conditions.join(' AND ')}` : '';
+  const counted = await countStudies(database, where, filter.values);
   const statement = new Statement();
-  const paged = filtersOf(query, statement);
+  filtersOf(query, statement);
   const keys = [...ORDERS[query.sort], 'study_uid', 'id'];
   const direction = query.descending ? 'DESC' : 'ASC';
   const after = query.cursor === undefined ? undefined : readCursor(query.cursor, query, keys.length);
-  if (after) {
-    const placeholders = after.map((value, at) => statement.bind(value) + (CASTS[keys[at] ?? ''] ?? ''));
-    paged.push(`(${keys.join(', ')}) ${query.descending ? '<' : '>'} (${placeholders.join(', ')})`);
-  }
+  const placeholders = after?.map((value, at) => statement.bind(value) + (CASTS[keys[at] ?? ''] ?? ''));
+  const beyond = placeholders
+    ? `(${keys.join(', ')}) ${query.descending ? '<' : '>'} (${placeholders.join(', ')})`
+    : 'true';
   const columns = keys.map((key, at) => `${key}::text AS key_${at}`).join(', ');
-  const text = `SELECT ${COLUMNS}, ${columns} FROM study ${paged.length ? `WHERE ${paged.join(' AND ')}` : ''}
-    ORDER BY ${keys.map((key) => `${key} ${direction}`).join(', ')} LIMIT ${statement.bind(query.limit + 1)}`;
-  const [counted, { rows }] = await Promise.all([
-    countStudies(database, where, filter.values),
-    database.pool.query<StudyColumns & Record<string, string>>(text, statement.values),
-  ]);
+  // OFFSET 0 is a fence: what few studies match is found first and sorted then. Without it the planner, hoping for more,
+  // walks the whole archive along the order.
+  const few = conditions.length > 0 && !counted.totalIsEstimate;
+  const text = `SELECT ${COLUMNS}, ${columns} FROM (SELECT * FROM study ${where} ${few ? 'OFFSET 0' : ''}) AS study
+    WHERE ${beyond} ORDER BY ${keys.map((key) => `${key} ${direction}`).join(', ')}
+    LIMIT ${statement.bind(query.limit + 1)}`;
+  const { rows } = await database.pool.query<StudyColumns & Record<string, string>>(text, statement.values);
   const shown = rows.slice(0, query.limit);
   const last = shown.at(-1);
   const next =

@@ -187,4 +187,17 @@ export const archiveMigrations: Migrations = {
         END $$`.execute(db);
     },
   },
+  '0103_list_filters': {
+    /** Filters of the study list that no order of it serves: words inside a description, a rare modality. */
+    async up(db) {
+      await sql`CREATE INDEX study_modalities ON study USING gin (modalities)`.execute(db);
+      await sql`
+        DO $$
+        BEGIN
+          CREATE INDEX study_description ON study USING gin (lower(description) gin_trgm_ops);
+        EXCEPTION WHEN undefined_object THEN
+          RAISE WARNING 'pg_trgm is not available: searching descriptions will be slow';
+        END $$`.execute(db);
+    },
+  },
 };
