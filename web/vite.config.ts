@@ -1,16 +1,42 @@
 /**
  * The browser build. In development /api and /dicom-web go to a running server.
  *
+ * Every text and WebAssembly file also lies beside itself as .br and .gz, so that the server compresses nothing itself.
+ *
  * The `optimizeDeps` list is what Cornerstone's image loader needs in the development server: without it workers start
  * and nothing decodes, without an error.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const server = process.env['LIGHTBOX_DEV_SERVER'] ?? 'http://127.0.0.1:8080';
 
+/** Brotli 11 takes 15 s for the viewer on a small machine and saves 2 % more than 9. */
+const BROTLI_QUALITY = 9;
+/** Below this the header of an encoding and a second file are not worth it. */
+const COMPRESS_FROM_BYTES = 1024;
+
+const precompress: Plugin = {
+  name: 'precompress',
+  apply: 'build',
+  writeBundle({ dir = '.' }, bundle) {
+    for (const name of Object.keys(bundle)) {
+      if (!/\.(?:js|css|html|svg|wasm)$/.test(name)) continue;
+      const file = join(dir, name);
+      const bytes = readFileSync(file);
+      if (bytes.length < COMPRESS_FROM_BYTES) continue;
+      const params = { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY };
+      writeFileSync(`${file}.br`, brotliCompressSync(bytes, { params }));
+      writeFileSync(`${file}.gz`, gzipSync(bytes, { level: 9 }));
+    }
+  },
+};
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), precompress],
   worker: { format: 'es' },
   build: { outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 4500 },
   server: { proxy: { '/api': server, '/dicom-web': server } },

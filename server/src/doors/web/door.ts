@@ -6,6 +6,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
+import type { FastifyReply } from 'fastify';
 import type { HttpApp } from '../../platform/http.ts';
 
 const BUILT = resolve(import.meta.dirname, '../../../../web/dist');
@@ -36,19 +37,17 @@ export async function webDoor(app: HttpApp): Promise<void> {
     app.log.warn('the web application is not built: run "npm run build"');
     return;
   }
-  await app.register(fastifyStatic, { root: BUILT, serve: false, cacheControl: false });
-  for (const url of PAGES)
-    app.get(url, open, (_request, reply) => reply.header('cache-control', 'no-cache').sendFile('index.html'));
+  // The build lays .br and .gz beside every file (web/vite.config.ts).
+  await app.register(fastifyStatic, { root: BUILT, serve: false, cacheControl: false, preCompressed: true });
+  const page = (reply: FastifyReply, name: string, cache: string, folder = BUILT): FastifyReply =>
+    reply.header('cache-control', cache).header('vary', 'accept-encoding').sendFile(name, folder);
+  for (const url of PAGES) app.get(url, open, (_request, reply) => page(reply, 'index.html', 'no-cache'));
   // Names of assets hold a hash of what is in them.
   app.get<{ Params: { '*': string } }>('/assets/*', open, (request, reply) =>
-    reply
-      .header('cache-control', 'public, max-age=31536000, immutable')
-      .sendFile(request.params['*'], join(BUILT, 'assets')),
+    page(reply, request.params['*'], 'public, max-age=31536000, immutable', join(BUILT, 'assets')),
   );
   for (const file of readdirSync(BUILT, { withFileTypes: true })) {
-    if (!file.isFile() || file.name === 'index.html') continue;
-    app.get(`/${file.name}`, open, (_request, reply) =>
-      reply.header('cache-control', 'no-cache').sendFile(file.name),
-    );
+    if (!file.isFile() || /^index\.html$|\.(?:br|gz)$/.test(file.name)) continue;
+    app.get(`/${file.name}`, open, (_request, reply) => page(reply, file.name, 'no-cache'));
   }
 }
