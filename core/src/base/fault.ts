@@ -120,7 +120,7 @@ export const FAULTS = {
     0x0110,
     'The user of the built-in database cannot reach the data folder. Choose a folder whose parents may be entered by everybody.',
   ),
-  DATABASE_UNREACHABLE: row(503, 0x0110, 'The database does not answer.'),
+  DATABASE_UNREACHABLE: row(503, 0xa700, 'The database does not answer. Try again shortly.'),
   DATABASE_VERSION: row(500, 0x0110, 'The database is older than PostgreSQL 16.'),
   DATABASE_MIGRATION: row(
     500,

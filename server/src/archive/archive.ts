@@ -17,6 +17,7 @@ import { ArchiveSearch } from './query/query.ts';
 import { reindex, replay, type ReplayParts, verify } from './replay.ts';
 import { ArchiveRetrieve } from './retrieve.ts';
 import { createStudies } from './studies.ts';
+import { Unsettled } from './unsettled.ts';
 import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
 
 export { archiveMigrations } from './index/migrations.ts';
@@ -40,6 +41,8 @@ const CHECKPOINT_MS = 1000;
 /** One event per study in this time, however fast its images come. */
 const CHANGED_MS = 200;
 const STABLE_LOOK_MS = 2000;
+/** How soon a database that was away is asked again. */
+const UNSETTLED_MS = 500;
 const CLOSE_WAIT_MS = 10_000;
 
 /** Opens the archive: replays what the index may have lost, then takes objects. The tables have to be there (`migrate`). */
@@ -57,12 +60,17 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
   const began = performance.now();
   const records = await replay(replayParts);
   if (records) log.info({ records, ms: Math.round(performance.now() - began) }, 'journal replayed');
-  const ingest = new ArchiveIngest({ journal, batcher, aside, blobs, disk, log });
+  const unsettled = new Unsettled(log);
+  const ingest = new ArchiveIngest({ journal, batcher, aside, blobs, disk, unsettled, log });
 
   const tellChanged = async (): Promise<void> => {
-    const now = [...changed];
-    changed.clear();
-    for (const [studyUid, instances] of now) await events.publish('study.changed', { studyUid, instances });
+    for (const [studyUid, instances] of [...changed]) {
+      await events.publish('study.changed', { studyUid, instances });
+      // More may have come meanwhile.
+      const more = (changed.get(studyUid) ?? 0) - instances;
+      if (more > 0) changed.set(studyUid, more);
+      else changed.delete(studyUid);
+    }
   };
   const tellStable = async (): Promise<void> => {
     const { rows } = await database.pool.query<{ study_uid: string }>(
@@ -78,6 +86,7 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     await journal.closeSealed(checkpoints);
   };
   const tasks = [
+    repeat(log, UNSETTLED_MS, () => unsettled.retry()),
     repeat(log, CHECKPOINT_MS, saveCheckpoint),
     repeat(log, CHANGED_MS, tellChanged),
     repeat(log, STABLE_LOOK_MS, tellStable),

@@ -19,6 +19,8 @@ import { discard, type Kept, RecordWriter } from './journal/append.ts';
 import { closeFile, openFile, readInto } from './journal/files.ts';
 import { blobOf, type Journal } from './journal/journal.ts';
 import type { BlobReader } from './blobs.ts';
+import { isConnectionLoss } from '../platform/database.ts';
+import { isUnreachable, type Unsettled } from './unsettled.ts';
 import type { Ingest, IngestForm, IngestOutcome, IngestSource, IngestWriter } from './types.ts';
 
 export interface IngestParts {
@@ -27,6 +29,7 @@ export interface IngestParts {
   readonly aside: Aside;
   readonly blobs: BlobReader;
   readonly disk: DiskGauge;
+  readonly unsettled: Unsettled;
   readonly log: Log;
 }
 
@@ -43,6 +46,7 @@ export class ArchiveIngest implements Ingest {
 
   async begin(source: IngestSource, form: IngestForm): Promise<IngestWriter> {
     if (this.#stopping) throw new Fault('ARCHIVE_STOPPING');
+    this.#parts.unsettled.demandNone();
     await this.#parts.disk.demandRoom();
     const writer = new ObjectWriter(this.#parts, source, form, () => this.#open.delete(writer));
     this.#open.add(writer);
@@ -274,14 +278,28 @@ class ObjectWriter implements IngestWriter {
     };
   }
 
-  /** Runs what puts a durable record into the index. Its bytes are given back when it was not needed, or when that failed. */
+  /**
+   * Runs what puts a durable record into the index. Its bytes are given back when it is not needed, and when the database
+   * refused it. When the database went away they stay: it may have taken the record before it went.
+   */
   async #settle(kept: Kept, keep: () => Promise<boolean>): Promise<void> {
-    let needed = false;
-    try {
-      needed = await keep();
-    } finally {
+    const settle = async (): Promise<void> => {
+      let needed = false;
+      try {
+        needed = await keep();
+      } catch (error) {
+        const away = isUnreachable(error) || isConnectionLoss(error);
+        if (!away) await discard(this.#parts.journal, kept, this.#source);
+        throw away && !isUnreachable(error) ? new Fault('DATABASE_UNREACHABLE', {}, { cause: error }) : error;
+      }
       if (needed) kept.lane.pending.delete(kept.start);
       else await discard(this.#parts.journal, kept, this.#source);
+    };
+    try {
+      await settle();
+    } catch (error) {
+      if (isUnreachable(error)) this.#parts.unsettled.add(settle);
+      throw error;
     }
   }
 }

@@ -121,7 +121,6 @@ async function keepRecord(
   const outcome = await parts.batcher.add(object);
   if (outcome.added) return;
   const { present } = outcome;
-  if (present.blob === blobOf(segment) && present.offset === offset) return;
   const mine = { blob: blobOf(segment), dataSetOffset: read.dataSetOffset, ...kept };
   if (!(await parts.blobs.sameDataSet(mine, present))) await parts.aside.conflict(object);
 }

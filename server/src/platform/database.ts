@@ -49,6 +49,8 @@ export async function connect(
 ): Promise<Database> {
   const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, idleTimeoutMillis: 60_000 });
   pool.on('error', (error) => log.warn({ err: error }, 'database connection lost'));
+  // Also those that are lent out: whoever waits for an answer hears of it, and it must not end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }) });
   try {
     const answer = await pool.query<{ server_version_num: string }>('SHOW server_version_num');
@@ -112,3 +114,24 @@ export async function migrate(database: Database, sets: readonly Migrations[]): 
     throw new Fault('DATABASE_MIGRATION', { name: failed }, { cause: error });
   }
 }
+
+/**
+ * The server went away, hangs, is starting (57P03) or was told to stop (57P01, 57P02): the statement may have been carried out or
+ * not. Any other error of a statement means that it was not.
+ */
+export function isConnectionLoss(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as { code?: string }).code ?? '';
+  return (
+    code.startsWith('08') ||
+    LOST.has(code) ||
+    /Connection terminated|not queryable|Query read timeout|timeout expired|connection error/i.test(
+      error.message,
+    )
+  );
+}
+
+const LOST: ReadonlySet<string> = new Set([
+  ...['57P01', '57P02', '57P03', '57P05'],
+  ...['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT'],
+]);

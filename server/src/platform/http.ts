@@ -19,6 +19,7 @@ import {
 } from 'fastify-type-provider-zod';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from './config.ts';
+import { isConnectionLoss } from './database.ts';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 
 declare module 'fastify' {
@@ -160,6 +161,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** Fastify's own errors as rows of our table. Only paths of wrong fields are told, never their values. */
 export function toFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
+  if (isConnectionLoss(error)) return new Fault('DATABASE_UNREACHABLE', {}, { cause: error });
   if (hasZodFastifySchemaValidationErrors(error)) {
     const first = error.validation[0];
     return new Fault('BAD_REQUEST', {

@@ -40,6 +40,8 @@ interface Binaries {
 
 const USER = 'lightbox';
 const PORT = 5432;
+const RESTART_MS = 500;
+const FREE_MS = 15_000;
 /** sun_path holds 108 bytes with the name `.s.PGSQL.5432.lock` in it. */
 const LONGEST_SOCKET_FOLDER = 85;
 const START_MS = 60_000;
@@ -90,12 +92,12 @@ export async function startPostgres(config: DatabaseConfig, log: Log): Promise<O
   if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(cluster, binaries, runAs, password, log);
   else await stopOrphan(cluster, log);
   const socket = await socketFolder(config, runAs);
-  const server = await start(cluster, socket.path, binaries, runAs, log);
+  const server = await supervise(() => startWhenFree(cluster, socket.path, binaries, runAs, log), log);
   const url = `postgresql://${USER}:${password}@/postgres?host=${encodeURIComponent(socket.path)}&port=${PORT}`;
   return {
     url,
     async stop() {
-      await end(server);
+      await server.stop();
       if (socket.temporary) await rm(socket.path, { recursive: true, force: true });
     },
   };
@@ -200,6 +202,55 @@ async function socketFolder(
   if (runAs.ids) await chown(path, runAs.ids.uid, runAs.ids.gid);
   await chmod(path, 0o700);
   return { path, temporary };
+}
+
+/** Keeps it running: a server that ends by itself (killed, out of memory) is started again and recovers from its log. */
+async function supervise(begin: () => Promise<ChildProcess>, log: Log): Promise<{ stop(): Promise<void> }> {
+  let stopping = false;
+  let again: Promise<void> = Promise.resolve();
+  const watch = (child: ChildProcess): ChildProcess => {
+    child.once('exit', (code, signal) => {
+      if (stopping) return;
+      log.error({ code, signal }, 'the built-in database ended; starting it again');
+      again = restart();
+    });
+    return child;
+  };
+  const restart = async (): Promise<void> => {
+    while (!stopping) {
+      try {
+        server = watch(await begin());
+        return;
+      } catch (error) {
+        log.error({ err: error }, 'the built-in database did not start again yet');
+        await sleep(RESTART_MS);
+      }
+    }
+  };
+  let server = watch(await begin());
+  return {
+    async stop() {
+      stopping = true;
+      await again;
+      await end(server);
+    },
+  };
+}
+
+/** Processes of a server that was killed may hold its lock or its memory a moment longer. */
+async function startWhenFree(
+  ...[cluster, socket, binaries, runAs, log]: Parameters<typeof start>
+): Promise<ChildProcess> {
+  for (const began = performance.now(); ; await sleep(RESTART_MS)) {
+    try {
+      return await start(cluster, socket, binaries, runAs, log);
+    } catch (error) {
+      const output = error instanceof Fault ? String(error.facts['output']) : '';
+      const held = /lock file|shared memory block/.test(output);
+      if (!held || performance.now() - began > FREE_MS) throw error;
+      await stopOrphan(cluster, log);
+    }
+  }
 }
 
 async function start(

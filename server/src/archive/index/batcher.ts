@@ -5,12 +5,15 @@
  * Layer:  server/archive.
  */
 import pg from 'pg';
+import { Fault } from '@lightbox/core/base/fault.ts';
+import { isConnectionLoss } from '../../platform/database.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Kept } from '../journal/append.ts';
 import { blobOf, type Checkpoint } from '../journal/journal.ts';
 import type { IngestSource } from '../types.ts';
 import type { ObjectEntry } from './describe.ts';
-import { PATIENT_MISMATCH, Resolver } from './resolve.ts';
+import { isUnreachable } from '../unsettled.ts';
+import { PATIENT_MISMATCH, type Place, Resolver } from './resolve.ts';
 
 export interface NewObject {
   readonly entry: ObjectEntry;
@@ -41,6 +44,13 @@ interface Waiting {
 /** One transaction takes at most so many objects: the others of a burst need not wait for the slowest. */
 const LARGEST_BATCH = 256;
 const RETRIES = 5;
+/** A database that restarts after a crash is back within seconds, and a sender waits longer than this for its answer. */
+const UNREACHABLE_MS = 10_000;
+const RECONNECT_MS = 250;
+/** A checkpoint comes every second; while the journal is read again there is none. Some kilobytes each. */
+const MOST_RECENT = 4096;
+/** A batch takes milliseconds. A server that does not answer for so long hangs, and may still commit. */
+const QUERY_MS = 30_000;
 /** Deadlock, serialization failure, and a row that another node took away between two of our statements. */
 const RETRY_CODES: ReadonlySet<string> = new Set(['40P01', '40001', '23503']);
 
@@ -100,6 +110,8 @@ export class Batcher {
   readonly #resolver = new Resolver();
   #client: Promise<pg.Client> | undefined;
   #waiting: Waiting[] = [];
+  /** Committed since the last checkpoint: a database that crashes may forget them (synchronous_commit is off). */
+  #recent: NewObject[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
 
@@ -109,7 +121,12 @@ export class Batcher {
     this.#events = events;
   }
 
-  /** Resolves when the object is committed, and so visible to every search. */
+  /**
+   * Resolves when the object is committed, and so visible to every search.
+   *
+   * @throws Fault DATABASE_UNREACHABLE: the database went away, and nobody knows whether the object is in the index. Any
+   *         other error: it is not.
+   */
   add(object: NewObject): Promise<AddOutcome> {
     return new Promise((settle, fail) => {
       this.#waiting.push({ object, settle, fail });
@@ -120,15 +137,18 @@ export class Batcher {
   async #run(): Promise<void> {
     // What arrives within the same turn of the event loop comes along.
     await new Promise((settle) => setImmediate(settle));
-    while (this.#waiting.length) {
-      const batch = this.#takeBatch();
-      try {
-        await this.#commit(batch);
-      } catch (error) {
-        for (const one of batch) one.fail(error);
-      }
-    }
+    while (this.#waiting.length) await this.#commitOrFail(this.#takeBatch());
     this.#running = undefined;
+  }
+
+  /** An object the database refuses fails alone: its neighbours are tried again without it. */
+  async #commitOrFail(batch: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#commit(batch);
+    } catch (error) {
+      if (batch.length === 1 || isUnreachable(error)) for (const one of batch) one.fail(error);
+      else for (const one of batch) await this.#commitOrFail([one]);
+    }
   }
 
   /** Two objects of one name cannot be in one INSERT: the second waits for the next batch. */
@@ -148,23 +168,34 @@ export class Batcher {
   }
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
+    const began = performance.now();
+    let lost = false;
     for (let tries = 0; ; tries += 1) {
       try {
         return await this.#try(batch);
       } catch (error) {
         this.#resolver.forget();
-        const code = (error as { code?: string }).code ?? '';
-        if (tries >= RETRIES || this.#closed || !(RETRY_CODES.has(code) || isConnectionLoss(error)))
-          throw error;
+        const lostNow = isConnectionLoss(error);
+        lost ||= lostNow;
+        if (lostNow) this.#disconnect();
+        const again = lostNow
+          ? performance.now() - began < UNREACHABLE_MS
+          : tries < RETRIES && RETRY_CODES.has((error as { code?: string }).code ?? '');
+        if (this.#closed || !again) {
+          // A statement that got no answer may have been committed.
+          throw lost ? new Fault('DATABASE_UNREACHABLE', {}, { cause: error }) : error;
+        }
         this.#log.warn({ err: error, tries }, 'index transaction is tried again');
-        if (isConnectionLoss(error)) await this.#reconnect();
+        if (lostNow) await new Promise((settle) => setTimeout(settle, RECONNECT_MS));
       }
     }
   }
 
-  async #try(batch: readonly Waiting[]): Promise<void> {
-    const client = await (this.#client ??= this.#connect());
-    const objects = batch.map((one) => one.object);
+  /** One statement, so it is there whole or not at all. Names that were there before are left out of `added`. */
+  async #insert(
+    client: pg.Client,
+    objects: readonly NewObject[],
+  ): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly Place[] }> {
     const places = await this.#resolver.resolve(client, objects);
     const column = <T>(read: (object: NewObject, index: number) => T): T[] => objects.map(read);
     const answer = await client.query<{ sop_uid: string }>({
@@ -191,19 +222,26 @@ export class Batcher {
         column(({ kept }) => kept.receivedAt.toISOString()),
       ],
     });
-    const added = new Set(answer.rows.map((row) => row.sop_uid));
+    return { added: new Set(answer.rows.map((row) => row.sop_uid)), places };
+  }
+
+  async #try(batch: readonly Waiting[]): Promise<void> {
+    const objects = batch.map((one) => one.object);
+    const client = await this.#connected();
+    if (this.#recent.length >= MOST_RECENT) await this.#flush(client);
+    const { added, places } = await this.#insert(client, objects);
     const present =
       added.size < batch.length ? await this.#present(client, objects, added) : new Map<string, never>();
     const counts = new Map<string, number>();
     batch.forEach((one, at) => {
       const { entry } = one.object;
-      if (added.has(entry.instance.sopUid)) {
-        counts.set(entry.study.studyUid, (counts.get(entry.study.studyUid) ?? 0) + 1);
-        one.settle({ added: true, warnings: warningsOf(entry, places[at]?.mismatch) });
-        return;
-      }
       const other = present.get(entry.instance.sopUid);
-      if (other) one.settle({ added: false, present: other });
+      // Present where it was to go: committed by a try whose answer was lost.
+      if (added.has(entry.instance.sopUid) || (other && isAt(other, one.object))) {
+        counts.set(entry.study.studyUid, (counts.get(entry.study.studyUid) ?? 0) + 1);
+        this.#recent.push(one.object);
+        one.settle({ added: true, warnings: warningsOf(entry, places[at]?.mismatch) });
+      } else if (other) one.settle({ added: false, present: other });
       else one.fail(new Error('an object was taken away while another of its name came'));
     });
     for (const [studyUid, instances] of counts) this.#events.changed(studyUid, instances);
@@ -236,7 +274,8 @@ export class Batcher {
   /** Keeps the journal's checkpoint. Durably, and with it every commit before it: WAL is written in order. */
   async saveCheckpoint(checkpoints: readonly Checkpoint[]): Promise<void> {
     if (checkpoints.length === 0) return;
-    const client = await (this.#client ??= this.#connect());
+    const client = await this.#connected();
+    const durable = this.#recent.length;
     await client.query(
       `WITH durable AS (SELECT set_config('synchronous_commit', 'on', true))
        INSERT INTO journal_segment (segment, indexed_to, sealed)
@@ -248,21 +287,61 @@ export class Batcher {
         checkpoints.map((one) => one.sealed),
       ],
     );
+    this.#recent.splice(0, durable);
   }
 
-  /** The index may lose its last moments in a crash: the journal is durable before, and is replayed. */
+  /** WAL is written in order: with this message on the disk, every commit before it is. */
+  async #flush(client: pg.Client): Promise<void> {
+    const durable = this.#recent.length;
+    await client.query(
+      `SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'lightbox', '')`,
+    );
+    this.#recent.splice(0, durable);
+  }
+
+  #connected(): Promise<pg.Client> {
+    this.#client ??= this.#connect().catch((error: unknown) => {
+      this.#client = undefined;
+      throw error;
+    });
+    return this.#client;
+  }
+
+  /**
+   * The database may lose its last moments in a crash, and a new connection may be to one that did: what it may have forgotten
+   * is put in again before anything else. What it knows stays as it is.
+   */
   async #connect(): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: this.#url, options: '-c synchronous_commit=off' });
-    client.on('error', (error) => this.#log.warn({ err: error }, 'index connection lost'));
+    const client = new pg.Client({
+      connectionString: this.#url,
+      options: '-c synchronous_commit=off',
+      connectionTimeoutMillis: UNREACHABLE_MS,
+      query_timeout: QUERY_MS,
+    });
+    client.on('error', (error) => {
+      this.#log.warn({ err: error }, 'index connection lost');
+      this.#client = undefined;
+    });
     await client.connect();
+    try {
+      this.#resolver.forget();
+      for (let at = 0; at < this.#recent.length; at += LARGEST_BATCH) {
+        const { added } = await this.#insert(client, this.#recent.slice(at, at + LARGEST_BATCH));
+        if (added.size)
+          this.#log.warn({ objects: added.size }, 'the database had forgotten objects; indexed again');
+      }
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
     return client;
   }
 
-  async #reconnect(): Promise<void> {
+  #disconnect(): void {
     const old = this.#client;
     this.#client = undefined;
-    await old?.then((client) => client.end()).catch(() => undefined);
-    await new Promise((settle) => setTimeout(settle, 500));
+    // A server that hangs does not answer the farewell either.
+    void old?.then((client) => client.end()).catch(() => undefined);
   }
 
   /** Waits for what was added. */
@@ -276,13 +355,5 @@ export class Batcher {
 const warningsOf = (entry: ObjectEntry, mismatch: boolean | undefined): string[] =>
   mismatch ? [...entry.instance.warnings, PATIENT_MISMATCH] : [...entry.instance.warnings];
 
-/** The server went away, or is starting (57P03), or was told to stop (57P01, 57P02). */
-function isConnectionLoss(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = (error as { code?: string }).code ?? '';
-  return (
-    code.startsWith('08') ||
-    ['57P01', '57P02', '57P03', 'ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE'].includes(code) ||
-    /Connection terminated|not queryable/.test(error.message)
-  );
-}
+const isAt = (present: PresentObject, { kept }: NewObject): boolean =>
+  present.blob === blobOf(kept.segment) && present.offset === kept.offset;
