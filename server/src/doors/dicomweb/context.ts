@@ -10,7 +10,7 @@ import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive, InstanceRef, ObjectScope } from '../../archive/types.ts';
 import type { Audit } from '../../identity/types.ts';
 import { principalOf } from './answer.ts';
-import type { ViewLog } from './view-log.ts';
+import type { ViewLog } from '../../identity/view-log.ts';
 
 export interface DoorContext {
   readonly archive: Archive;

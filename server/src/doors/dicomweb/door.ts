@@ -16,7 +16,7 @@ import { rendered, thumbnail } from './rendered.ts';
 import { retrieve } from './retrieve.ts';
 import { search, type SearchLevel } from './search.ts';
 import { store } from './store.ts';
-import { ViewLog } from './view-log.ts';
+import { ViewLog } from '../../identity/view-log.ts';
 
 export interface DicomwebOptions {
   readonly prefix: string;

@@ -12,16 +12,8 @@ import { VR_FACTS } from '@lightbox/core/dicom/vr.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { openSource, swapBytes } from '../../archive/render/source.ts';
 import type { InstanceRef } from '../../archive/types.ts';
-import {
-  acceptOf,
-  etagOf,
-  instancePath,
-  notModified,
-  type Part,
-  rootUrl,
-  sendMultipart,
-  sendRanged,
-} from './answer.ts';
+import { notModified, sendRanged } from '../../platform/ranges.ts';
+import { acceptOf, etagOf, instancePath, type Part, rootUrl, sendMultipart } from './answer.ts';
 import { type DoorContext, find } from './context.ts';
 import { chooseFrames, covers, type FrameAnswer } from './media.ts';
 

@@ -10,7 +10,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import { toXml } from '@lightbox/core/dicom/xml.ts';
-import { acceptOf, notModified, type Part, rootUrl, sendMultipart } from './answer.ts';
+import { notModified } from '../../platform/ranges.ts';
+import { acceptOf, type Part, rootUrl, sendMultipart } from './answer.ts';
 import { type DoorContext, find, scopeOf } from './context.ts';
 import { covers } from './media.ts';
 

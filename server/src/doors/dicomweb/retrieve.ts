@@ -8,16 +8,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { InstanceRef } from '../../archive/types.ts';
-import {
-  acceptOf,
-  etagOf,
-  instancePath,
-  notModified,
-  type Part,
-  rootUrl,
-  sendMultipart,
-  sendRanged,
-} from './answer.ts';
+import { notModified, sendRanged } from '../../platform/ranges.ts';
+import { acceptOf, etagOf, instancePath, type Part, rootUrl, sendMultipart } from './answer.ts';
 import { type DoorContext, find } from './context.ts';
 import { covers, type Wanted } from './media.ts';
 

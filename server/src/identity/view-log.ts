@@ -2,9 +2,9 @@
  * Who looked at which study, written once per minute and study: a viewer asks for a thousand frames in one look.
  *
  * Source: PS3.15 §A.5.3.3 (DICOM Instances Accessed), 45 CFR 164.312(b).
- * Layer:  server/doors/dicomweb.
+ * Layer:  server/identity.
  */
-import type { Audit, Principal } from '../../identity/types.ts';
+import type { Audit, Principal } from './types.ts';
 
 const AGAIN_MS = 60_000;
 /** Beyond this many looks within a minute the oldest are forgotten, which only writes some of them twice. */
