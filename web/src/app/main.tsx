@@ -8,7 +8,7 @@ import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ApiProblem } from '../api/client.ts';
-import { theme } from '../ui/theme.ts';
+import { theme, variables } from '../ui/theme.ts';
 import { startLanguages } from './i18n.ts';
 import { router } from './router.tsx';
 
@@ -29,7 +29,7 @@ async function start(): Promise<void> {
   if (!root) return;
   createRoot(root).render(
     <StrictMode>
-      <MantineProvider theme={theme} defaultColorScheme="dark">
+      <MantineProvider theme={theme} cssVariablesResolver={variables} defaultColorScheme="dark">
         <QueryClientProvider client={queries}>
           <RouterProvider router={router} />
         </QueryClientProvider>

@@ -9,6 +9,7 @@ import {
 import { Loading } from '../ui/page.tsx';
 import { StudyListPage } from '../worklist/study-list-page.tsx';
 import { InvitePage, SetupPage, SignInPage } from './entrance.tsx';
+import { useSession } from './session.tsx';
 import { Root, SignedIn } from './shell.tsx';
 
 const root = createRootRoute({ component: Root, notFoundComponent: () => null });
@@ -19,13 +20,17 @@ const lazy = <T extends Record<string, unknown>, K extends keyof T & string>(
   name: K,
 ) => lazyRouteComponent(load, name);
 
+function ListRoute() {
+  return <StudyListPage mayStore={useSession().user?.rights.includes('study.store') ?? false} />;
+}
+
 const outsideRoutes = [
   createRoute({ getParentRoute: () => root, path: '/setup', component: SetupPage }),
   createRoute({ getParentRoute: () => root, path: '/sign-in', component: SignInPage }),
   createRoute({ getParentRoute: () => root, path: '/invite', component: InvitePage }),
 ];
 const insideRoutes = [
-  createRoute({ getParentRoute: () => inside, path: '/', component: StudyListPage }),
+  createRoute({ getParentRoute: () => inside, path: '/', component: ListRoute }),
   createRoute({
     getParentRoute: () => inside,
     path: '/studies/$studyUid',

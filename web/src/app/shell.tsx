@@ -76,7 +76,7 @@ function Bar() {
   const links = LINKS.filter(({ right }) => user?.rights.includes(right));
   return (
     <header className="bar">
-      <Link to="/" className="nav" activeProps={{}} style={{ fontWeight: 700 }}>
+      <Link to="/" className="brand">
         <span className="brand-mark" aria-hidden /> Lightbox
       </Link>
       <nav className="wide-only" aria-label={t('nav.label')} style={{ display: 'flex', overflow: 'hidden' }}>

@@ -1,6 +1,6 @@
 /** Search, date, modality and column filters, and the person's saved ones. Layer: web/worklist. */
 import { ActionIcon, Button, Menu, MultiSelect, Popover, Stack, TextInput } from '@mantine/core';
-import { IconBookmark, IconFilter, IconTrash, IconUpload } from '@tabler/icons-react';
+import { IconAdjustments, IconBookmark, IconFilter, IconTrash, IconUpload } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState, type RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -39,20 +39,36 @@ interface FiltersProps {
   readonly query: ListQuery;
   readonly onChange: (query: ListQuery) => void;
   readonly searchBox: RefObject<HTMLInputElement | null>;
+  /** Whether to offer the upload. */
+  readonly mayStore: boolean;
 }
 
-export function Filters({ query, onChange, searchBox }: FiltersProps) {
+export function Filters({ query, onChange, searchBox, mayStore }: FiltersProps) {
   const { t } = useTranslation();
+  // On a phone only the search shows until asked for more.
+  const [open, setOpen] = useState(false);
   return (
-    <search className="filters">
+    <search className="filters" data-open={open}>
       <Typed
+        className="search"
         inputRef={searchBox}
         label={t('list.search')}
         placeholder={t('list.searchHint')}
         value={query.search ?? ''}
         onChange={(value) => onChange(withField(query, 'search', value))}
       />
+      <ActionIcon
+        className="narrow-only keep"
+        variant="default"
+        size={36}
+        aria-label={t('list.filters')}
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
+        <IconAdjustments size={18} />
+      </ActionIcon>
       <MultiSelect
+        className="fold"
         label={t('list.modality')}
         placeholder={query.modality ? '' : t('list.all')}
         w={180}
@@ -63,18 +79,20 @@ export function Filters({ query, onChange, searchBox }: FiltersProps) {
         onChange={(value) => onChange(withField(query, 'modality', value.join(',')))}
       />
       <TextInput
+        className="fold"
         label={t('list.from')}
         type="date"
         value={toInput(query.dateFrom)}
         onChange={(event) => onChange(withField(query, 'dateFrom', fromInput(event.currentTarget.value)))}
       />
       <TextInput
+        className="fold"
         label={t('list.to')}
         type="date"
         value={toInput(query.dateTo)}
         onChange={(event) => onChange(withField(query, 'dateTo', fromInput(event.currentTarget.value)))}
       />
-      <Button.Group>
+      <Button.Group className="fold presets">
         {PRESETS.map((preset) => {
           const dates = datesOf(preset, new Date());
           const chosen = dates.dateFrom === query.dateFrom && dates.dateTo === query.dateTo;
@@ -96,7 +114,13 @@ export function Filters({ query, onChange, searchBox }: FiltersProps) {
       </Button.Group>
       <Popover position="bottom-start" trapFocus>
         <Popover.Target>
-          <ActionIcon variant="default" size={36} aria-label={t('list.moreFilters')}>
+          <ActionIcon
+            className="fold keep"
+            variant={COLUMN_FILTERS.some((name) => query[name]) ? 'filled' : 'default'}
+            size={36}
+            title={t('list.moreFilters')}
+            aria-label={t('list.moreFilters')}
+          >
             <IconFilter size={18} />
           </ActionIcon>
         </Popover.Target>
@@ -116,6 +140,7 @@ export function Filters({ query, onChange, searchBox }: FiltersProps) {
       <SavedFilters query={query} onChange={onChange} />
       {isFiltered(query) ? (
         <Button
+          className="fold"
           variant="subtle"
           onClick={() =>
             onChange({
@@ -127,13 +152,26 @@ export function Filters({ query, onChange, searchBox }: FiltersProps) {
           {t('list.clear')}
         </Button>
       ) : null}
-      <div style={{ flex: 1 }} />
-      <Button
-        leftSection={<IconUpload size={18} />}
-        onClick={() => window.dispatchEvent(new Event(CHOOSE_FILES))}
-      >
-        {t('upload.button')}
-      </Button>
+      <div className="wide-only" style={{ flex: 1 }} />
+      {mayStore ? (
+        <>
+          <Button
+            className="wide-only"
+            leftSection={<IconUpload size={18} />}
+            onClick={() => window.dispatchEvent(new Event(CHOOSE_FILES))}
+          >
+            {t('upload.button')}
+          </Button>
+          <ActionIcon
+            className="narrow-only keep"
+            size={36}
+            aria-label={t('upload.button')}
+            onClick={() => window.dispatchEvent(new Event(CHOOSE_FILES))}
+          >
+            <IconUpload size={18} />
+          </ActionIcon>
+        </>
+      ) : null}
     </search>
   );
 }
@@ -144,6 +182,7 @@ function Typed(props: {
   value: string;
   onChange: (value: string) => void;
   inputRef?: RefObject<HTMLInputElement | null>;
+  className?: string;
 }) {
   const { value, onChange } = props;
   const [text, setText] = useState(value);
@@ -160,6 +199,7 @@ function Typed(props: {
   return (
     <TextInput
       {...(props.inputRef ? { ref: props.inputRef } : {})}
+      className={props.className ?? ''}
       label={props.label}
       placeholder={props.placeholder ?? ''}
       type="search"
@@ -170,7 +210,7 @@ function Typed(props: {
   );
 }
 
-function SavedFilters({ query, onChange }: Omit<FiltersProps, 'searchBox'>) {
+function SavedFilters({ query, onChange }: Pick<FiltersProps, 'query' | 'onChange'>) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const [name, setName] = useState('');
@@ -184,7 +224,13 @@ function SavedFilters({ query, onChange }: Omit<FiltersProps, 'searchBox'>) {
   return (
     <Menu position="bottom-start" closeOnItemClick={false}>
       <Menu.Target>
-        <ActionIcon variant="default" size={36} aria-label={t('list.saved')}>
+        <ActionIcon
+          className="keep"
+          variant="default"
+          size={36}
+          title={t('list.saved')}
+          aria-label={t('list.saved')}
+        >
           <IconBookmark size={18} />
         </ActionIcon>
       </Menu.Target>

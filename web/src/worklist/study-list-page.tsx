@@ -1,5 +1,5 @@
 /** The study list: what a radiologist's day begins with. Layer: web/worklist. */
-import { ActionIcon, Badge, Button, Code, Modal, Skeleton, Stack, Table, Text } from '@mantine/core';
+import { ActionIcon, Button, Code, Modal, Skeleton, Stack, Table, Text } from '@mantine/core';
 import { IconArrowDown, IconArrowUp, IconEye, IconStack2 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
@@ -15,8 +15,8 @@ import { isFiltered } from './list-model.ts';
 import { Thumbnail } from './thumbnail.tsx';
 import { useStudies } from './use-studies.ts';
 
-const ROW = 56;
-const CARD = 92;
+const ROW = 52;
+const CARD = 84;
 const NARROW = '(max-width: 699px)';
 /** Kept in memory only: a filter holds names, which belong neither in an address nor on a disk. */
 let remembered: ListQuery = { sort: 'date', descending: true };
@@ -35,7 +35,7 @@ const COLUMNS = [
   { key: 'open' },
 ] as const;
 
-export function StudyListPage() {
+export function StudyListPage({ mayStore }: { mayStore: boolean }) {
   const { t, i18n } = useTranslation();
   usePageTitle(t('nav.studies'));
   const navigate = useNavigate();
@@ -114,8 +114,8 @@ export function StudyListPage() {
   return (
     <main id="main" style={{ display: 'flex', flexDirection: 'column', flex: 1, minHeight: 0 }}>
       <h1 hidden>{t('nav.studies')}</h1>
-      <Filters query={query} onChange={change} searchBox={searchBox} />
-      <Text size="sm" c="dimmed" px="md" py={4} role="status">
+      <Filters query={query} onChange={change} searchBox={searchBox} mayStore={mayStore} />
+      <Text size="xs" c="dimmed" px="md" pt={8} role="status">
         {list.totalIsEstimate ? '≈ ' : ''}
         {t('list.count', { count: list.total, shown: formatNumber(list.total, i18n.language) })}
         {list.held ? (
@@ -154,7 +154,7 @@ export function StudyListPage() {
                 role="columnheader"
                 aria-sort={active ? (query.descending ? 'descending' : 'ascending') : 'none'}
               >
-                <button type="button" onClick={() => sortBy(column.sort)}>
+                <button type="button" data-active={active} onClick={() => sortBy(column.sort)}>
                   {label}
                   {active ? <Arrow size={14} aria-hidden /> : null}
                 </button>
@@ -163,7 +163,13 @@ export function StudyListPage() {
           })}
         </div>
         {list.isPending ? <Bones /> : null}
-        {empty ? isFiltered(query) ? <NothingFound onClear={() => change({})} /> : <HowToSend /> : null}
+        {empty ? (
+          isFiltered(query) ? (
+            <NothingFound onClear={() => change({})} />
+          ) : (
+            <HowToSend mayStore={mayStore} />
+          )
+        ) : null}
         <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative' }}>
           {items.map((item) => {
             const study = rows[item.index];
@@ -199,11 +205,7 @@ function Row(props: {
   const name = personName(study.patientName);
   const date = `${formatDate(study.date, i18n.language)} ${formatTime(study.time)}`;
   const counts = `${study.seriesCount} / ${study.instanceCount}`;
-  const arriving = study.arriving ? (
-    <Badge size="xs" color="yellow" variant="light" ml={6}>
-      {t('list.arriving')}
-    </Badge>
-  ) : null;
+  const arriving = study.arriving ? <span className="arriving">{t('list.arriving')}</span> : null;
   return (
     <div
       className="list-row"
@@ -218,7 +220,7 @@ function Row(props: {
       onDoubleClick={props.onOpen}
     >
       <span role="gridcell">
-        <Thumbnail src={studyThumbnail(study.studyUid)} size={48} />
+        <Thumbnail src={studyThumbnail(study.studyUid)} size={44} />
       </span>
       <span role="gridcell">
         <Link className="name" to="/studies/$studyUid" params={{ studyUid: study.studyUid }} dir="auto">
@@ -244,7 +246,11 @@ function Row(props: {
         {study.sex}
       </span>
       <span role="gridcell" className="wide">
-        {study.modalities.join(' ')}
+        {study.modalities.map((modality) => (
+          <span key={modality} className="modality">
+            {modality}
+          </span>
+        ))}
       </span>
       <span role="gridcell" className="wide" title={study.description} dir="auto">
         {study.description}
@@ -260,7 +266,14 @@ function Row(props: {
         {counts}
       </span>
       <span role="gridcell">
-        <ActionIcon variant="subtle" size="lg" aria-label={t('study.open')} onClick={props.onOpen}>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="lg"
+          title={t('study.open')}
+          aria-label={t('study.open')}
+          onClick={props.onOpen}
+        >
           <IconEye size={20} />
         </ActionIcon>
       </span>
@@ -289,7 +302,7 @@ function NothingFound({ onClear }: { onClear: () => void }) {
   );
 }
 
-function HowToSend() {
+function HowToSend({ mayStore }: { mayStore: boolean }) {
   const { t } = useTranslation();
   // Only some may read the status; others see the default address.
   const status = useQuery({ queryKey: ['status'], queryFn: readStatus, retry: false });
@@ -299,7 +312,7 @@ function HowToSend() {
     <Empty icon={<IconStack2 size={48} />} title={t('list.empty')}>
       <Text>{t('list.emptySend', { aeTitle, host, port })}</Text>
       <Code block>{`storescu -aec ${aeTitle} ${host} ${port} image.dcm`}</Code>
-      <Text>{t('list.emptyDrop')}</Text>
+      {mayStore ? <Text>{t('list.emptyDrop')}</Text> : null}
     </Empty>
   );
 }

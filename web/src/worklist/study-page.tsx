@@ -1,6 +1,6 @@
 /** One study: whose it is, what was done, its series. Layer: web/worklist. */
-import { Badge, Button, Group, Text } from '@mantine/core';
-import { IconEye } from '@tabler/icons-react';
+import { Alert, Button, Text } from '@mantine/core';
+import { IconAlertTriangle, IconEye } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { useEffect } from 'react';
@@ -56,17 +56,20 @@ function Shown({ study }: { study: Detail }) {
         </Button>
       }
     >
-      <Group gap="xl" mb="lg">
+      <dl className="facts">
         {facts.map(([label, value]) => (
           <div key={label}>
-            <Text size="xs" c="dimmed">
-              {label}
-            </Text>
-            <Text dir="auto">{value}</Text>
+            <dt>{label}</dt>
+            <dd dir="auto">{value}</dd>
           </div>
         ))}
-        {study.arriving ? <Badge color="yellow">{t('list.arriving')}</Badge> : null}
-      </Group>
+      </dl>
+      {study.arriving ? <p className="arriving">{t('list.arriving')}</p> : null}
+      {study.warnings?.length || study.series.some((one) => one.otherPatient) ? (
+        <Alert color="orange" role="alert" mb="md" icon={<IconAlertTriangle aria-hidden />}>
+          {t('viewer.mismatch')}
+        </Alert>
+      ) : null}
       <div className="series-grid">
         {study.series.map((series) => (
           <Link
