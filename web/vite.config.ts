@@ -35,9 +35,32 @@ const precompress: Plugin = {
   },
 };
 
+/**
+ * Cornerstone keeps one decoder per worker. When OpenJPEG gives up on a frame without throwing, that decoder still holds
+ * the frame before, perhaps of another patient, and it would be shown as this one. Each frame gets a fresh decoder here,
+ * and a decoder without pixels is a failure.
+ */
+const freshDecoders: Plugin = {
+  name: 'fresh-decoders',
+  transform(code, id) {
+    const name = /decoders\/decode(JPEG2000|JPEGLS|JPEGBaseline8Bit|JPEGXL)\.js/.exec(id)?.[1];
+    if (!name) return undefined;
+    const made = /local\.decoder = new instance\.(\w+)\(\)/.exec(code)?.[1];
+    const [taken, decoded] = ['const decoder = local.decoder;', 'decoder.decode();'];
+    if (!made || !code.includes(taken) || !code.includes(decoded))
+      throw new Error(`the decoder of ${name} has changed: look at it again`);
+    return code
+      .replace(taken, `local.decoder?.delete(); const decoder = (local.decoder = new local.codec.${made}());`)
+      .replace(
+        decoded,
+        `${decoded} if (decoder.getDecodedBuffer().length === 0) throw new Error('no pixels were decoded');`,
+      );
+  },
+};
+
 export default defineConfig({
-  plugins: [react(), precompress],
-  worker: { format: 'es' },
+  plugins: [react(), precompress, freshDecoders],
+  worker: { format: 'es', plugins: () => [freshDecoders] },
   build: { outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 4500 },
   server: { proxy: { '/api': server, '/dicom-web': server } },
   optimizeDeps: {

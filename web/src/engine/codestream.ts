@@ -1,20 +1,31 @@
 /**
- * Whether a frame that is labelled JPEG 2000 begins as one.
+ * Whether the frames of an answer are there from beginning to end, looked at before a decoder makes pixels of them.
  *
- * Source: ISO/IEC 15444-1 §A.4.1 (SOC), §A.5.1 (SIZ directly after SOC); PS3.18 §8.7.3 (transfer-syntax of a part).
+ * Source: PS3.18 §8.6.1.2 (multipart/related), §8.7.3 (transfer-syntax of a part); core/pixel/codestream-end.ts.
  * Layer:  web/engine.
  */
+import { transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { isWhole } from '@lightbox/core/pixel/codestream-end.ts';
 
-/** Part header, JP2 boxes that some senders leave in front, and the first markers. */
-export const HEAD_BYTES = 4096;
+/** A part header is some hundred bytes; ours are shorter. */
+const HEAD_BYTES = 1024;
 
-const JPEG_2000 = /transfer-syntax="?1\.2\.840\.10008\.1\.2\.4\.(9[0-3]|20[1-3])\b/;
+/** `body` is a multipart answer of one part. True as well for what has no beginning or end to look for. */
+export function isWholeFrame(body: Uint8Array): boolean {
+  const head = new TextDecoder('latin1').decode(body.subarray(0, HEAD_BYTES));
+  const uid = /transfer-syntax="?([\d.]+)/.exec(head)?.[1];
+  const codec = uid === undefined ? undefined : transferSyntax(uid)?.codec;
+  const start = head.indexOf('\r\n\r\n');
+  if (!codec || start < 0) return true;
+  const boundary = /^\s*--(\S+)/.exec(head)?.[1] ?? '';
+  const bytes = body.subarray(start + 4, Math.max(start + 4, body.length - closing(body, boundary)));
+  return isWhole(bytes, codec);
+}
 
-/** True for everything that is not JPEG 2000 or HTJ2K. `head` is the first bytes of a multipart answer. */
-export function hasCodestream(head: Uint8Array): boolean {
-  if (!JPEG_2000.test(new TextDecoder('latin1').decode(head))) return true;
-  for (let at = 0; at + 3 < head.length; at += 1)
-    if (head[at] === 0xff && head[at + 1] === 0x4f && head[at + 2] === 0xff && head[at + 3] === 0x51)
-      return true;
-  return false;
+/** Length of `\r\n--boundary--` and what follows, at the end of the body. */
+function closing(body: Uint8Array, boundary: string): number {
+  const room = boundary.length + 16;
+  const tail = new TextDecoder('latin1').decode(body.subarray(Math.max(0, body.length - room)));
+  const at = tail.lastIndexOf(`\r\n--${boundary}--`);
+  return at < 0 ? 0 : tail.length - at;
 }

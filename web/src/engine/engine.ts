@@ -31,7 +31,7 @@ import {
   init as initTools,
 } from '@cornerstonejs/tools';
 import { planeOf } from './instance.ts';
-import { HEAD_BYTES, hasCodestream } from './codestream.ts';
+import { isWholeFrame } from './codestream.ts';
 import { directionLetters, prefetchOrder, type Frame } from './stack.ts';
 
 export const TOOLS = ['window', 'scroll', 'pan', 'zoom', 'length', 'angle', 'ellipse'] as const;
@@ -86,8 +86,8 @@ function start(): Promise<RenderingEngine> {
       beforeSend: (_request, imageId) => ({ Accept: acceptOf(imageId) }),
       beforeProcessing: (request) => {
         const body = request.response as ArrayBuffer;
-        // OpenJPEG does not fail on a broken header: the image would be black or, worse, the one decoded before.
-        return hasCodestream(new Uint8Array(body, 0, Math.min(body.byteLength, HEAD_BYTES)))
+        // Decoders make a picture of half a frame, or of none, without an error.
+        return isWholeFrame(new Uint8Array(body))
           ? Promise.resolve(body)
           : Promise.reject(new ImageProblem('DECODE', ''));
       },

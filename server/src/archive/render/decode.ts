@@ -10,6 +10,7 @@ import { inflateRawSync } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { toRgb } from '@lightbox/core/pixel/colour.ts';
 import { codestreamSize } from '@lightbox/core/pixel/codestream.ts';
+import { isWhole } from '@lightbox/core/pixel/codestream-end.ts';
 import type { ImagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import { decodeRle } from '@lightbox/core/pixel/rle.ts';
 import type { PixelCodec } from '@lightbox/core/dicom/transfer-syntax.ts';
@@ -76,6 +77,7 @@ export async function decodeFrame(
     case 'htj2k':
     case 'jpeg-xl': {
       checkSize(bytes, codec, image);
+      if (!isWhole(bytes, codec)) throw new Fault('PIXELS_BROKEN', { problem: 'ends too early' });
       const decoded = await byLibrary(bytes, codec, image);
       if (decoded.length < expected) throw new Fault('PIXELS_BROKEN', { bytes: decoded.length, expected });
       return { bytes: arranged(decoded, image), image: afterDecoding(codec, image) };
