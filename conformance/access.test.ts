@@ -3,55 +3,15 @@
  *
  * Source: 45 CFR 164.312 (access control, audit controls), RFC 6238 (TOTP).
  */
-import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLE_RIGHTS } from '../server/src/identity/rights.ts';
-import { ROLES, type Right, type Role } from '../server/src/identity/types.ts';
+import { ROLES, type Role } from '../server/src/identity/types.ts';
 import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
+import { totp } from './support/totp.ts';
+import { OPTIONS_OF, pathOf, ROUTES } from './support/routes.ts';
 
-/** Every kind of route, and the right it asks for. */
-const ROUTES: readonly (readonly [method: string, path: string, right: Right | 'anyone signed in'])[] = [
-  ['GET', '/api/studies', 'study.search'],
-  ['GET', '/api/studies/1.2.3', 'study.view'],
-  ['POST', '/api/upload', 'study.store'],
-  ['GET', '/api/devices', 'device.read'],
-  ['GET', '/api/devices/refused', 'device.read'],
-  ['POST', '/api/devices', 'device.manage'],
-  ['PUT', '/api/devices/none', 'device.manage'],
-  ['DELETE', '/api/devices/none', 'device.manage'],
-  ['GET', '/api/users', 'user.manage'],
-  ['POST', '/api/users', 'user.manage'],
-  ['PUT', '/api/users/none', 'user.manage'],
-  ['GET', '/api/keys', 'apikey.manage'],
-  ['POST', '/api/keys', 'apikey.manage'],
-  ['DELETE', '/api/keys/none', 'apikey.manage'],
-  ['GET', '/api/audit', 'audit.read'],
-  ['GET', '/api/audit/verify', 'audit.read'],
-  ['GET', '/api/quarantine', 'quarantine.read'],
-  ['GET', '/api/quarantine/999/file', 'quarantine.read'],
-  ['GET', '/api/status', 'anyone signed in'],
-  ['GET', '/dicom-web/studies', 'study.search'],
-  ['GET', '/dicom-web/studies/1.2.3', 'study.view'],
-  ['GET', '/dicom-web/studies/1.2.3/metadata', 'study.view'],
-  ['GET', '/dicom-web/studies/1.2.3/rendered', 'study.view'],
-  ['GET', '/dicom-web/studies/1.2.3/series/1.2/instances/1.2/frames/1', 'study.view'],
-  ['POST', '/dicom-web/studies', 'study.store'],
-];
+const BODIES = new Set(['POST', 'PUT']);
 const PASSWORD = 'another long passphrase 9';
-
-/** RFC 6238 with SHA-1, 30 s, 6 digits, as authenticator apps do. */
-function totp(secret: string): string {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  const bits = [...secret.replace(/=+$/, '')]
-    .map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, '0'))
-    .join('');
-  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
-  const mac = createHmac('sha1', key).update(counter).digest();
-  const at = (mac.at(-1) ?? 0) & 15;
-  return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
-}
 
 describe('access', () => {
   let box: Lightbox;
@@ -62,15 +22,29 @@ describe('access', () => {
       method,
       headers: {
         origin: box.url,
-        ...(method === 'GET' || method === 'DELETE' ? {} : { 'content-type': 'application/json' }),
+        ...(BODIES.has(method) ? { 'content-type': 'application/json' } : {}),
         ...headers,
       },
-      ...(method === 'GET' || method === 'DELETE' ? {} : { body: '{}' }),
+      ...(BODIES.has(method) ? { body: '{}' } : {}),
     });
   const statusOf = async (method: string, path: string, headers: Record<string, string>): Promise<number> => {
     const answer = await ask(method, path, headers);
-    await answer.arrayBuffer();
+    await answer.body?.cancel();
     return answer.status;
+  };
+  /** The code of a refusal, '' when it was none. News never end, so that only refusals are read. */
+  const refusalOf = async (
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+  ): Promise<string> => {
+    const answer = await ask(method, path, headers);
+    if (![401, 403, 423].includes(answer.status)) {
+      await answer.body?.cancel();
+      return '';
+    }
+    const { code } = (await answer.json()) as { code: string };
+    return ['NOT_SIGNED_IN', 'FORBIDDEN', 'SESSION_LOCKED', 'ORIGIN_REFUSED'].includes(code) ? code : '';
   };
 
   beforeAll(async () => {
@@ -88,8 +62,31 @@ describe('access', () => {
     return box.signIn(email, PASSWORD);
   }
 
+  it('every route of the server is in the table of these tests, with its right', async () => {
+    const document = (await (await ask('GET', '/api/openapi.json', { cookie: admin })).json()) as {
+      openapi: string;
+      paths: Record<string, Record<string, { description: string; security: unknown[] }>>;
+    };
+    expect(document.openapi).toMatch(/^3\.1/);
+    const served = Object.entries(document.paths).flatMap(([url, methods]) =>
+      Object.entries(methods).map(([method, { description }]) => {
+        const who = /(Anyone|Whoever is signed in|Right: [\w.]+)\.$/.exec(description)?.[1] ?? 'not said';
+        return `${method.toUpperCase()} ${url} ${who}`;
+      }),
+    );
+    const words = (who: string): string =>
+      who === 'anyone' ? 'Anyone' : who === 'anyone signed in' ? 'Whoever is signed in' : `Right: ${who}`;
+    const expected = ROUTES.map(({ method, url, who }) => `${method} ${url} ${words(who)}`);
+    const options = [...new Set(ROUTES.map(({ url }) => url)), `${OPTIONS_OF}/`]
+      .filter((url) => url.startsWith(OPTIONS_OF))
+      .map((url) => `OPTIONS ${url} Whoever is signed in`);
+    expect(served.sort()).toEqual([...expected, ...options].sort());
+  });
+
   it('strangers reach nothing', async () => {
-    for (const [method, path] of ROUTES) expect(await statusOf(method, path, {}), path).toBe(401);
+    for (const { method, url, who } of ROUTES.filter((row) => row.who !== 'anyone'))
+      expect(await refusalOf(method, pathOf(url), {}), `${method} ${url} (${who})`).toBe('NOT_SIGNED_IN');
+    expect(await statusOf('OPTIONS', '/dicom-web/studies', {})).toBe(401);
     expect(await statusOf('GET', '/api/studies', { authorization: 'Bearer lbx_invented' })).toBe(401);
     expect(await statusOf('GET', '/api/studies', { cookie: 'lightbox.session_token=invented.x' })).toBe(401);
   });
@@ -101,11 +98,14 @@ describe('access', () => {
 
   it.each(ROLES)('a %s reaches what the table of rights says', async (role) => {
     const cookie = await person(role);
-    for (const [method, path, right] of ROUTES) {
-      const status = await statusOf(method, path, { cookie });
-      const may = right === 'anyone signed in' || ROLE_RIGHTS[role].includes(right);
-      if (may) expect([401, 403, 423], `${method} ${path}`).not.toContain(status);
-      else expect(status, `${method} ${path}`).toBe(403);
+    for (const { method, url, who } of ROUTES) {
+      if (who === 'anyone') continue;
+      const may = who === 'anyone signed in' || ROLE_RIGHTS[role].includes(who);
+      expect(await refusalOf(method, pathOf(url), { cookie }), `${method} ${url}`).toBe(
+        may ? '' : 'FORBIDDEN',
+      );
+      if (method === 'GET' && !may)
+        expect(await statusOf('HEAD', pathOf(url), { cookie }), `HEAD ${url}`).toBe(403);
     }
   });
 

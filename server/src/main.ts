@@ -7,6 +7,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { archiveMigrations, openArchive } from './archive/archive.ts';
+import { meterIngest } from './archive/meter.ts';
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
@@ -30,6 +31,7 @@ import { openEvents } from './platform/events.ts';
 import { createHttp } from './platform/http.ts';
 import { lockDataFolder } from './platform/lock.ts';
 import { createLog, type Log } from './platform/log.ts';
+import { createMetrics } from './platform/metrics.ts';
 
 const SYSTEM: Principal = { kind: 'system', id: 'system', name: 'Lightbox', roles: [], remoteAddress: '' };
 
@@ -73,14 +75,15 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const auth = await createAuth({ database, log, publicUrl: config.publicUrl });
     const { idleLockSeconds, publicUrl } = config;
     const sessions = createSessions({ auth, database, keys, audit, idleLockSeconds });
-    const archive = keep('archive', await openArchive({ config, database, events, log }), (one) =>
-      one.close(),
-    );
+    const metrics = createMetrics();
+    const kept = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
+    const archive = { ...kept, ingest: meterIngest(kept.ingest, metrics) };
     const renderer = keep('renderer', createRenderer({ retrieve: archive.retrieve, log }), (one) =>
       one.close(),
     );
 
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());
+    metrics.watchHttp(http);
     guard(http, { sessions, audit, publicUrl });
     const dimse = keep(
       'dimse',
@@ -94,15 +97,20 @@ export async function start(config: Config, log: Log): Promise<Running> {
         archive,
         audit,
         auth,
+        database,
         devices,
         events,
         keys,
+        metrics,
         people,
+        renderer,
         sessions,
         throttle: createThrottle(),
       },
       echo: (device) => echoDevice(device, config.dicom.aeTitle),
-      dicomDoor: () => ({ port: dimse.port, associations: dimse.associations() }),
+      dicomDoor: () => ({
+        ...{ port: dimse.port, associations: dimse.associations(), listening: dimse.listening() },
+      }),
     });
     await webDoor(http);
     await listen(http, config);

@@ -19,6 +19,7 @@ export const Right = z.enum([
   'quarantine.read',
   'settings.manage',
   'apikey.manage',
+  'metrics.read',
 ]);
 
 /** Every error body. `code` is a row of docs/errors.md; `requestId` finds the log line. */

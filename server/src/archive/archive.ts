@@ -112,6 +112,7 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     verify: (options) => verify(replayParts, options?.progress),
     reindex: (options) => reindex(replayParts, options?.progress),
     stats: () => readStats(database, disk),
+    room: async () => ({ freeBytes: await disk.free(), full: await disk.full() }),
     close: () => (closing ??= close()),
   };
 }

@@ -186,6 +186,8 @@ export interface Archive {
   reindex(options?: { readonly progress?: (done: VerifyProgress) => void }): Promise<{ objects: number }>;
   /** Studies, series, instances, conflicts, quarantined, bytes kept, bytes free. */
   stats(): Promise<ArchiveStats>;
+  /** Room on the disk; asked often. */
+  room(): Promise<{ readonly freeBytes: number; readonly full: boolean }>;
   /** Waits for objects under way, flushes, closes lanes. */
   close(): Promise<void>;
 }

@@ -48,6 +48,8 @@ export interface AuditFilter {
 export interface AuditTrail extends Audit {
   /** Newest first. */
   search(filter: AuditFilter): Promise<AuditRecord[]>;
+  /** Entries not yet written. */
+  waiting(): number;
   /** Recomputes the whole chain; see `verifyChain`. */
   verify(noted?: AuditHead): Promise<ChainVerification>;
   close(): Promise<void>;
@@ -121,6 +123,7 @@ export function openAudit(database: Database, log: Log): AuditTrail {
       );
       return rows.map(fromRow);
     },
+    waiting: () => waiting.length,
     verify: (noted) => verifyChain(database, noted),
     async close() {
       closed = true;

@@ -36,9 +36,12 @@ export function guard(app: HttpApp, options: GuardOptions): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) return;
     const { config } = request.routeOptions;
-    if (!SAFE.has(request.method)) demandOrigin(request, publicUrl);
-    if (config.public) return;
     const address = addressOf(request);
+    if (!SAFE.has(request.method) && isFromElsewhere(request, publicUrl)) {
+      refused(request, stranger(address), 'ORIGIN_REFUSED');
+      throw new Fault('ORIGIN_REFUSED');
+    }
+    if (config.public) return;
     const key = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (key !== undefined) request.principal = await sessions.byKey(key, address);
     else await useSession(request, address);
@@ -56,7 +59,11 @@ export function guard(app: HttpApp, options: GuardOptions): void {
   async function useSession(request: FastifyRequest, address: string): Promise<void> {
     const found = await sessions.read(headersOf(request), address);
     if (!found) return;
-    if (found.locked) throw new Fault('SESSION_LOCKED');
+    if (found.locked) {
+      // An open page goes on asking by itself: that is nobody's attempt.
+      if (!request.routeOptions.config.background) refused(request, found.principal, 'SESSION_LOCKED');
+      throw new Fault('SESSION_LOCKED');
+    }
     request.signedIn = found;
     request.principal = found.principal;
     if (!request.routeOptions.config.background) await sessions.touch(found.sessionId);
@@ -90,15 +97,12 @@ export function headersOf(request: FastifyRequest): Headers {
  * A change asked for with a cookie has to come from our own pages: browsers name the origin of every such request.
  * Programs use a key, which no other site can make a browser send.
  */
-function demandOrigin(request: FastifyRequest, publicUrl: string | undefined): void {
+function isFromElsewhere(request: FastifyRequest, publicUrl: string | undefined): boolean {
   const { origin, host } = request.headers;
   const site = request.headers['sec-fetch-site'];
-  if (request.headers.authorization !== undefined && request.headers.cookie === undefined) return;
-  if (origin === undefined) {
-    if (site === 'same-origin' || (site === undefined && request.headers.cookie === undefined)) return;
-    throw new Fault('ORIGIN_REFUSED');
-  }
+  if (request.headers.authorization !== undefined && request.headers.cookie === undefined) return false;
+  if (origin === undefined)
+    return site !== 'same-origin' && (site !== undefined || request.headers.cookie !== undefined);
   const from = URL.canParse(origin) ? new URL(origin).host : '';
-  if (from !== host && from !== (publicUrl === undefined ? undefined : new URL(publicUrl).host))
-    throw new Fault('ORIGIN_REFUSED');
+  return from !== host && from !== (publicUrl === undefined ? undefined : new URL(publicUrl).host);
 }

@@ -21,6 +21,7 @@ export const RIGHTS = [
   'quarantine.read',
   'settings.manage',
   'apikey.manage',
+  'metrics.read',
 ] as const;
 export type Right = (typeof RIGHTS)[number];
 

@@ -6,13 +6,12 @@
  * Layer:  server/platform. Who is asking is decided above, by identity's hooks.
  */
 import { randomBytes } from 'node:crypto';
-import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import {
   hasZodFastifySchemaValidationErrors,
-  jsonSchemaTransform,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
@@ -21,6 +20,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from './config.ts';
 import { isConnectionLoss } from './database.ts';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { OPENAPI } from './openapi.ts';
 
 declare module 'fastify' {
   /** Exactly one of these is on every route; start-up fails otherwise. */
@@ -60,7 +60,8 @@ export async function createHttp(options: {
   const app = Fastify({
     http: { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
     loggerInstance: log,
-    disableRequestLogging: true,
+    // Their lines hold URLs; ours below do not.
+    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.publicUrl === undefined ? false : 'loopback',
     bodyLimit: JSON_BODY_LIMIT,
     genReqId: () => randomBytes(8).toString('hex'),
@@ -78,6 +79,9 @@ export async function createHttp(options: {
       throw new Error(
         `route ${String(route.method)} ${route.url} must declare one of right, public, signedIn`,
       );
+    // What answers with data is in the description of the API, which the tests of access walk through.
+    if (route.schema?.hide === true && open === undefined)
+      throw new Error(`route ${String(route.method)} ${route.url} must not be hidden`);
   });
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
@@ -130,10 +134,7 @@ export async function createHttp(options: {
     errorResponseBuilder: (_request, context) =>
       new Fault('TOO_MANY_REQUESTS', { retrySeconds: Math.ceil(context.ttl / 1000) }),
   });
-  await app.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: 'Lightbox', version: '0.1.0' } },
-    transform: jsonSchemaTransform,
-  });
+  await app.register(swagger, OPENAPI);
   return app;
 }
 

@@ -21,6 +21,8 @@ export interface PoolOptions {
 export interface Pool {
   /** @throws Fault BUSY, RENDER_TIMEOUT, PIXELS_BROKEN and what the job throws. */
   run(job: Job): Promise<JobResult>;
+  /** Jobs not yet begun. */
+  waiting(): number;
   close(): Promise<void>;
 }
 
@@ -122,6 +124,7 @@ export function createPool(options: PoolOptions = {}): Pool {
         next();
       });
     },
+    waiting: () => waiting.length,
     async close() {
       closed = true;
       for (const { reject } of waiting.splice(0)) reject(new Fault('BUSY'));

@@ -121,6 +121,7 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
     canDecode,
     canProduceFrames,
     canProduceObject,
+    waiting: () => pool.waiting(),
     close: () => pool.close(),
   };
 }

@@ -61,5 +61,7 @@ export interface Renderer {
   canProduceFrames(ref: InstanceRef, transferSyntaxUid: string): boolean;
   /** Whether the object can be given in this transfer syntax: its own, or explicit or implicit little endian. */
   canProduceObject(ref: InstanceRef, transferSyntaxUid: string): boolean;
+  /** Frames waiting for a decoder. */
+  waiting(): number;
   close(): Promise<void>;
 }

@@ -195,12 +195,15 @@ function statusRoutes(app: HttpApp, { archive, audit, config, dicomDoor }: ApiCo
   app.route({
     ...{ method: 'GET', url: '/api/status', config: { signedIn: true, background: true } },
     schema: { response: { 200: Status } },
-    handler: async () => ({
-      ...(await archive.stats()),
-      version: VERSION,
-      uptimeSeconds: Math.round(process.uptime()),
-      dicom: { aeTitle: config.dicom.aeTitle, ...dicomDoor() },
-    }),
+    handler: async () => {
+      const { port, associations } = dicomDoor();
+      return {
+        ...(await archive.stats()),
+        version: VERSION,
+        uptimeSeconds: Math.round(process.uptime()),
+        dicom: { aeTitle: config.dicom.aeTitle, port, associations },
+      };
+    },
   });
 }
 

@@ -6,6 +6,7 @@
 import type { HttpApp } from '../../platform/http.ts';
 import { adminRoutes } from './admin.ts';
 import type { ApiContext } from './context.ts';
+import { operationsRoutes } from './operations.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
 import { uploadRoutes } from './upload.ts';
@@ -14,5 +15,6 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   sessionRoutes(app, context);
   studyRoutes(app, context);
   adminRoutes(app, context);
+  operationsRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));
 }

@@ -56,7 +56,7 @@ export function studyRoutes(app: HttpApp, context: ApiContext): void {
   let listeners = 0;
   app.route({
     ...{ method: 'GET', url: '/api/events', config: { right: 'study.search', background: true } },
-    schema: { hide: true },
+    schema: { summary: 'Live news as server-sent events' },
     handler: (request, reply) => {
       if (listeners >= MAX_LISTENERS) throw new Fault('BUSY');
       listeners += 1;

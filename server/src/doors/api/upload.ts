@@ -38,7 +38,7 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.route({
     ...{ method: 'POST', url: '/api/upload', config: { right: 'study.store' } },
-    schema: { hide: true },
+    schema: { summary: 'One file: application/dicom, or application/zip; the name as ?name=' },
     handler: (request, reply) => {
       const name = z.object({ name: z.string().max(1000).default('file') }).parse(request.query).name;
       const body = request.body as Readable | undefined;

@@ -9,10 +9,11 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { Allows, Audit, Right } from '../../identity/types.ts';
+import { describeCapabilities, type Resource } from './capabilities.ts';
 import type { DoorContext } from './context.ts';
 import { bulkdata, frames } from './frames.ts';
 import { metadata, MetadataCache } from './metadata.ts';
-import { rendered, thumbnail } from './rendered.ts';
+import { PICTURES, rendered, thumbnail } from './rendered.ts';
 import { retrieve } from './retrieve.ts';
 import { search, type SearchLevel } from './search.ts';
 import { store } from './store.ts';
@@ -46,20 +47,30 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
   app.addContentTypeParser('*', (_request, _payload, done) => done(new Fault('UNSUPPORTED_MEDIA')));
 
   type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
-  const get = (right: Right, url: string, handler: Handler): void => {
-    app.route({ method: 'GET', url, config: { right }, schema: { hide: true }, handler });
+  const resources: Resource[] = [];
+  const offer = (right: Right, resource: Resource, handler: Handler): void => {
+    const { method, url, summary } = resource;
+    resources.push(resource);
+    app.route({ method, url, config: { right }, schema: { summary, tags: ['DICOMweb'] }, handler });
   };
   const find = (url: string, level: SearchLevel): void =>
-    get('study.search', url, (request, reply) => search(context, request, reply, level));
+    offer(
+      'study.search',
+      { method: 'GET', url, summary: `Search for ${PLURAL[level]} (PS3.18 §10.6)`, answerTypes: TEXT },
+      (request, reply) => search(context, request, reply, level),
+    );
+  const get = (url: string, summary: string, answerTypes: readonly string[], handler: Handler): void =>
+    offer('study.view', { method: 'GET', url, summary, answerTypes }, handler);
 
   for (const url of ['/studies', STUDY])
-    app.route({
-      method: 'POST',
-      url,
-      config: { right: 'study.store' },
-      schema: { hide: true },
-      handler: (request, reply) => store(context, request, reply),
-    });
+    offer(
+      'study.store',
+      {
+        ...{ method: 'POST', url, summary: 'Store instances (PS3.18 §10.5)', answerTypes: TEXT },
+        requestTypes: ['multipart/related; type="application/dicom"', 'application/dicom'],
+      },
+      (request, reply) => store(context, request, reply),
+    );
 
   find('/studies', 'study');
   find('/series', 'series');
@@ -69,17 +80,39 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
   find(`${SERIES}/instances`, 'instance');
 
   for (const url of [STUDY, SERIES, INSTANCE]) {
-    get('study.view', url, (request, reply) => retrieve(context, request, reply));
-    get('study.view', `${url}/metadata`, (request, reply) => metadata(context, cache, request, reply));
-    get('study.view', `${url}/rendered`, (request, reply) => rendered(context, request, reply));
-    get('study.view', `${url}/thumbnail`, (request, reply) => thumbnail(context, request, reply));
+    get(
+      url,
+      'Retrieve instances (PS3.18 §10.4)',
+      ['multipart/related; type="application/dicom"', 'application/dicom'],
+      (request, reply) => retrieve(context, request, reply),
+    );
+    get(`${url}/metadata`, 'Retrieve metadata (PS3.18 §10.4)', TEXT, (request, reply) =>
+      metadata(context, cache, request, reply),
+    );
+    get(`${url}/rendered`, 'Retrieve rendered (PS3.18 §10.4)', PICTURES, (request, reply) =>
+      rendered(context, request, reply),
+    );
+    get(`${url}/thumbnail`, 'Retrieve thumbnail (PS3.18 §10.4)', ['image/jpeg'], (request, reply) =>
+      thumbnail(context, request, reply),
+    );
   }
-  get('study.view', `${INSTANCE}/frames/:frames`, (request, reply) => frames(context, request, reply));
-  get('study.view', `${INSTANCE}/frames/:frames/rendered`, (request, reply) =>
+  const frame = `${INSTANCE}/frames/:frames`;
+  get(frame, 'Retrieve frames (PS3.18 §10.4)', PIXELS, (request, reply) => frames(context, request, reply));
+  get(`${frame}/rendered`, 'Retrieve rendered frames (PS3.18 §10.4)', PICTURES, (request, reply) =>
     rendered(context, request, reply),
   );
-  get('study.view', `${INSTANCE}/frames/:frames/thumbnail`, (request, reply) =>
-    thumbnail(context, request, reply),
+  get(
+    `${frame}/thumbnail`,
+    'Retrieve a thumbnail of a frame (PS3.18 §10.4)',
+    ['image/jpeg'],
+    (request, reply) => thumbnail(context, request, reply),
   );
-  get('study.view', `${INSTANCE}/bulkdata/*`, (request, reply) => bulkdata(context, request, reply));
+  get(`${INSTANCE}/bulkdata/*`, 'Retrieve bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
+    bulkdata(context, request, reply),
+  );
+  describeCapabilities(app, prefix, resources);
 }
+
+const PLURAL = { study: 'studies', series: 'series', instance: 'instances' } as const;
+const TEXT = ['application/dicom+json', 'multipart/related; type="application/dicom+xml"'];
+const PIXELS = ['multipart/related; type="application/octet-stream"', 'application/octet-stream'];

@@ -16,7 +16,7 @@ import { covers, type Wanted } from './media.ts';
 
 type QueryText = Readonly<Record<string, string | string[] | undefined>>;
 
-const PICTURES: readonly PictureType[] = ['image/jpeg', 'image/png', 'image/webp'];
+export const PICTURES: readonly PictureType[] = ['image/jpeg', 'image/png', 'image/webp'];
 /** Wider pictures than any display; also the most a codec of ours can write. */
 const MAX_SIDE = 16_383;
 const DEFAULT_THUMBNAIL = 128;
@@ -114,23 +114,25 @@ export async function rendered(
   const refs = await find(context, request, 'rendered');
   const { frames: frameText, instance } = request.params as { frames?: string; instance?: string };
   const [only] = refs;
+  // One picture of many objects would show one and hide the others.
+  const many = instance === undefined && refs.length > 1;
+  if (many && wanted.form === 'single')
+    throw new Fault('NOT_ACCEPTABLE', { problem: 'ask for multipart/related' });
+  const multipart = many || wanted.form === 'multipart';
   const every =
     frameText !== undefined
       ? parseFrameList(frameText, Math.max(1, only.frameCount)).map((frame) => ({ ref: only, frame }))
-      : wanted.form === 'multipart'
+      : multipart
         ? refs.flatMap((ref) => allFrames(context, ref))
         : refs.slice(0, 1).map((ref) => ({ ref, frame: 0 }));
-  // One picture of many objects would show one and hide the others.
-  if (wanted.form !== 'multipart' && instance === undefined && refs.length > 1)
-    throw new Fault('NOT_ACCEPTABLE', { problem: 'ask for multipart/related' });
   const [first, second] = every;
   if (!first) throw new Fault('PIXELS_NONE');
   if (second && wanted.form === 'single')
     throw new Fault('NOT_ACCEPTABLE', { problem: 'ask for multipart/related' });
-  const name = `rendered ${wanted.form} ${JSON.stringify(options)} ${frameText ?? ''}`;
+  const name = `rendered ${multipart} ${JSON.stringify(options)} ${frameText ?? ''}`;
   if (notModified(request, reply, etagOf(refs, name), FRAME_AGE_SECONDS)) return reply.send();
   const picture = await context.renderer.rendered(first.ref, first.frame, options);
-  if (wanted.form !== 'multipart' && !second) return reply.type(type).send(picture.bytes);
+  if (!multipart && !second) return reply.type(type).send(picture.bytes);
   const root = rootUrl(request, context.prefix);
   async function* parts(): AsyncGenerator<Part> {
     for (const one of every) {

@@ -17,8 +17,6 @@ import { readMultipart } from './multipart-in.ts';
 
 /** Objects whose durability one connection waits for while the next arrive: fdatasync takes a few ms each. */
 const MAX_FINISHING = 8;
-/** An object set aside because another one with its name is kept (docs/life-of-a-study.md). */
-const CONFLICT_WARNING = 0xb000;
 
 /** What became of one part: an outcome, or the fault that ended it. */
 export interface Stored {
@@ -58,7 +56,7 @@ export async function store(
   );
   context.audit.record({
     event: 'store',
-    outcome: stored.length > 0 || results.length === 0 ? 'success' : 'failed',
+    outcome: stored.length > 0 ? 'success' : 'failed',
     principal,
     studyUids: [...new Set(stored.map(({ outcome }) => outcome?.studyUid ?? ''))].filter((uid) => uid !== ''),
     detail: { stored: stored.length, failed: results.length - stored.length },
@@ -167,7 +165,6 @@ export function storeResponse(
   const failed: DicomJson[] = [];
   const nameless: DicomJson[] = [];
   const studies = new Set<string>();
-  let warnings = 0;
   let full = 0;
   for (const { outcome, fault } of results) {
     const failure = fault ?? failureOf(outcome);
@@ -189,10 +186,6 @@ export function storeResponse(
       root +
       instancePath({ studyUid, seriesUid: outcome?.seriesUid ?? '', sopUid: outcome?.sopInstanceUid ?? '' });
     const item: DicomJson = { ...names, '00081190': { vr: 'UR', Value: [url] } };
-    if (outcome?.status === 'conflict') {
-      item['00081196'] = { vr: 'US', Value: [CONFLICT_WARNING] };
-      warnings += 1;
-    }
     referenced.push(item);
   }
   const study = studies.size === 1 ? [...studies][0] : expected;
@@ -204,13 +197,7 @@ export function storeResponse(
   if (nameless.length > 0) json['0008119A'] = { vr: 'SQ', Value: nameless };
   const failures = failed.length + nameless.length;
   const status =
-    referenced.length === 0
-      ? full === failures && full > 0
-        ? 507
-        : 409
-      : failures > 0 || warnings > 0
-        ? 202
-        : 200;
+    referenced.length === 0 ? (full === failures && full > 0 ? 507 : 409) : failures > 0 ? 202 : 200;
   return { json, status };
 }
 
@@ -222,8 +209,10 @@ function failureOf(outcome: IngestOutcome | undefined): Fault | undefined {
   switch (outcome.status) {
     case 'stored':
     case 'duplicate':
-    case 'conflict':
       return undefined;
+    // Set aside, so what a retrieve gives is the other object: the sender must not take it for its own (law 1).
+    case 'conflict':
+      return outcome.fault ?? new Fault('INSTANCE_CONFLICT');
     case 'quarantined':
     case 'refused':
       return outcome.fault ?? new Fault('DICOM_STRUCTURE');

@@ -23,6 +23,8 @@ export interface DimseDoor {
   readonly port: number;
   /** Open now. */
   associations(): number;
+  /** False once it was closed, or lost its port. */
+  listening(): boolean;
   /** No new associations; those under way may finish what they are at, then they are aborted. */
   close(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
   return {
     port: typeof address === 'object' && address ? address.port : config.port,
     associations: () => open.size,
+    listening: () => server.listening,
     async close() {
       const closed = new Promise<void>((settle) => server.close(() => settle()));
       for (const association of open) association.stop();

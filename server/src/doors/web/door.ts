@@ -30,9 +30,6 @@ const PAGES = [
 
 export async function webDoor(app: HttpApp): Promise<void> {
   const open = { config: { public: true as const }, schema: { hide: true } };
-  app.get('/healthz', open, (_request, reply) =>
-    reply.header('cache-control', 'no-store').send({ ok: true }),
-  );
   if (!existsSync(join(BUILT, 'index.html'))) {
     app.log.warn('the web application is not built: run "npm run build"');
     return;

@@ -1,0 +1,286 @@
+/**
+ * Nothing happens without a trace: every route is walked, once by somebody who may and once by somebody who may not, and each
+ * leaves its row in the audit trail; so do DICOM associations.
+ *
+ * Source: 45 CFR 164.312(b), PS3.15 §A.5.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeWith } from '../tools/testing.ts';
+import { run } from './support/dcmtk.ts';
+import { ctImage } from './support/images.ts';
+import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
+import { pathOf, ROUTES, type RouteRow } from './support/routes.ts';
+import { totp } from './support/totp.ts';
+
+interface Row {
+  readonly seq: number;
+  readonly event: string;
+  readonly outcome: string;
+  readonly principalName: string;
+  readonly studyUids: readonly string[];
+  readonly detail: Readonly<Record<string, string>>;
+}
+
+const PASSWORD = 'another long passphrase 9';
+const NEW_PASSWORD = 'and another long passphrase 9';
+const PLACE = {
+  ...{ study: '1.2.826.0.1.3680043.2.1', studyUid: '1.2.826.0.1.3680043.2.1' },
+  ...{ series: '1.2.826.0.1.3680043.2.1.1', instance: '1.2.826.0.1.3680043.2.1.1.1' },
+  ...{ frames: '1', '*': '7FE00010' },
+};
+const cookieOf = (answer: Response): string =>
+  answer.headers
+    .getSetCookie()
+    .map((one) => one.split(';')[0])
+    .join('; ');
+const image = (sop = PLACE.instance): Buffer =>
+  Buffer.from(
+    ctImage({
+      ...{ studyUid: PLACE.study, seriesUid: PLACE.series, sopUid: sop, number: 1, side: 16 },
+      ...{ patientId: 'AUDITED', chance: () => 0.5 },
+    }),
+  );
+
+describe('the audit trail', () => {
+  let box: Lightbox;
+  let admin: string;
+  let referrer: string;
+  let after = 0;
+
+  const send = async (
+    method: string,
+    path: string,
+    cookie: string,
+    body?: unknown,
+    type = 'application/json',
+  ): Promise<Response> =>
+    fetch(box.url + path, {
+      method,
+      headers: { origin: box.url, cookie, ...(body === undefined ? {} : { 'content-type': type }) },
+      ...(body === undefined ? {} : { body: body instanceof Buffer ? body : JSON.stringify(body) }),
+    });
+  /** Rows since the last look, the reading of the trail itself left out. */
+  const trail = async (): Promise<Row[]> => {
+    const answer = await box.get('/api/audit?limit=200');
+    const { items } = (await answer.json()) as { items: Row[] };
+    const rows = items.filter(
+      ({ seq, event, detail }) => seq > after && !(event === 'audit.used' && detail['what'] === undefined),
+    );
+    after = Math.max(after, ...items.map(({ seq }) => seq));
+    return rows;
+  };
+  const newKey = async (): Promise<string> => {
+    const made = await send('POST', '/api/keys', admin, { name: 'looker', rights: ['study.view'] });
+    return ((await made.json()) as { key: string }).key;
+  };
+  const invite = async (name: string, role: string): Promise<string> => {
+    const email = `${name}@example.org`;
+    const invited = await send('POST', '/api/users', admin, { name, email, roles: [role] });
+    const token = ((await invited.json()) as { link: string }).link.split('#')[1] ?? '';
+    const accepted = await send('POST', '/api/invitations/accept', '', { token, password: PASSWORD });
+    expect(accepted.status).toBe(204);
+    return box.signIn(email, PASSWORD);
+  };
+
+  beforeAll(async () => {
+    box = await Lightbox.ready();
+    admin = await box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
+    referrer = await invite('referrer', 'referrer');
+  });
+  afterAll(() => box.stop());
+
+  it('begins with the start and the set-up', async () => {
+    const events = (await trail()).map(({ event, outcome }) => `${event} ${outcome}`);
+    for (const event of ['application.start', 'auth.setup', 'auth.signIn', 'user.changed'])
+      expect(events).toContain(`${event} success`);
+  });
+
+  it.each(ROUTES.filter(({ who }) => who !== 'anyone'))('has a refusal of $method $url', async (route) => {
+    const { method, url, who } = route;
+    const body = method === 'POST' || method === 'PUT' ? {} : undefined;
+    await (await send(method, pathOf(url, PLACE), '', body)).body?.cancel();
+    const pattern = url.replaceAll(/\{(\w+)\}/g, ':$1').replace('{*}', '*');
+    expect(await trail()).toMatchObject([
+      {
+        event: 'access.refused',
+        outcome: 'refused',
+        detail: { code: 'NOT_SIGNED_IN', route: `${method} ${pattern}` },
+      },
+    ]);
+    if (who === 'anyone signed in' || who === 'study.search' || who === 'study.view') return;
+    await (await send(method, pathOf(url, PLACE), referrer, body)).body?.cancel();
+    expect(await trail()).toMatchObject([
+      {
+        ...{ event: 'access.refused', outcome: 'refused', principalName: 'referrer' },
+        detail: { code: 'FORBIDDEN', route: `${method} ${pattern}` },
+      },
+    ]);
+  });
+
+  it('has a refusal of another site, of a wrong password and of a wrong key', async () => {
+    await fetch(`${box.url}/api/keys`, {
+      method: 'POST',
+      headers: { cookie: admin, origin: 'https://evil.example', 'content-type': 'application/json' },
+      body: '{}',
+    });
+    expect(await trail()).toMatchObject([{ event: 'access.refused', detail: { code: 'ORIGIN_REFUSED' } }]);
+    await send('POST', '/api/auth/sign-in/email', '', {
+      email: ADMINISTRATOR.email,
+      password: 'x'.repeat(12),
+    });
+    expect(await trail()).toMatchObject([{ event: 'auth.refused', detail: { code: 'SIGN_IN_REFUSED' } }]);
+    await fetch(`${box.url}/api/studies`, { headers: { authorization: 'Bearer lbx_invented' } });
+    expect(await trail()).toMatchObject([{ event: 'access.refused', detail: { code: 'NOT_SIGNED_IN' } }]);
+    await send('POST', '/api/setup', '', { token: 'x', ...ADMINISTRATOR });
+    expect(await trail()).toMatchObject([{ event: 'auth.refused', detail: { code: 'SETUP_DONE' } }]);
+    await send('POST', '/api/invitations/accept', '', { token: 'x', password: PASSWORD });
+    expect(await trail()).toMatchObject([{ event: 'auth.refused', detail: { code: 'INVITATION_INVALID' } }]);
+    await send('POST', '/api/session/unlock', admin, { password: 'x' });
+    expect(await trail()).toMatchObject([{ event: 'auth.refused', detail: { code: 'PASSWORD_WRONG' } }]);
+  });
+
+  it('has a row for every route that shows something of a patient or changes something', async () => {
+    const stow = Buffer.concat([
+      Buffer.from('--b\r\nContent-Type: application/dicom\r\n\r\n'),
+      image(),
+      Buffer.from('\r\n--b--\r\n'),
+    ]);
+    const multipart = 'multipart/related; type="application/dicom"; boundary=b';
+    // What cannot be read, so that there is something in quarantine.
+    await send('POST', '/api/upload', admin, Buffer.from('no DICOM'), 'application/dicom');
+    let careful = await invite('careful', 'radiologist');
+    const signIn = { email: 'careful@example.org', password: PASSWORD };
+    let secret = '';
+    let codes: string[] = [];
+    let device = '';
+    let key = '';
+    const half = async (): Promise<string> =>
+      cookieOf(await send('POST', '/api/auth/sign-in/email', '', signIn));
+    const special: Record<string, () => Promise<Response>> = {
+      // Done by the helper of these tests before the first look; the rows were looked at above.
+      'POST /api/setup': () => Promise.resolve(new Response()),
+      'POST /api/invitations/accept': async () => {
+        await invite('another', 'referrer');
+        return new Response();
+      },
+      'POST /api/session/unlock': () =>
+        send('POST', '/api/session/unlock', admin, { password: ADMINISTRATOR.password }),
+      'POST /api/auth/sign-in/email': () => send('POST', '/api/auth/sign-in/email', '', signIn),
+      'POST /api/auth/sign-out': async () =>
+        send('POST', '/api/auth/sign-out', await box.signIn(signIn.email, signIn.password), {}),
+      'POST /api/auth/two-factor/enable': async () => {
+        const answer = await send('POST', '/api/auth/two-factor/enable', careful, { password: PASSWORD });
+        const enabled = (await answer.clone().json()) as { totpURI: string; backupCodes: string[] };
+        secret = new URL(enabled.totpURI).searchParams.get('secret') ?? '';
+        codes = enabled.backupCodes;
+        return answer;
+      },
+      'POST /api/auth/two-factor/verify-totp': async () => {
+        const cookie = careful;
+        const answer = await send('POST', '/api/auth/two-factor/verify-totp', cookie, { code: totp(secret) });
+        careful = cookieOf(answer);
+        return answer;
+      },
+      'POST /api/auth/two-factor/verify-backup-code': async () =>
+        send('POST', '/api/auth/two-factor/verify-backup-code', await half(), { code: codes[0] }),
+      'POST /api/auth/two-factor/generate-backup-codes': () =>
+        send('POST', '/api/auth/two-factor/generate-backup-codes', careful, { password: PASSWORD }),
+      'POST /api/auth/two-factor/disable': async () => {
+        const answer = await send('POST', '/api/auth/two-factor/disable', careful, { password: PASSWORD });
+        careful = cookieOf(answer);
+        return answer;
+      },
+      'POST /api/auth/change-password': () =>
+        send('POST', '/api/auth/change-password', careful, {
+          ...{ currentPassword: PASSWORD, newPassword: NEW_PASSWORD },
+        }),
+      'POST /api/auth/revoke-other-sessions': () =>
+        send('POST', '/api/auth/revoke-other-sessions', careful, {}),
+      'POST /api/upload': () =>
+        send('POST', '/api/upload?name=a.dcm', admin, image(`${PLACE.instance}.2`), 'application/dicom'),
+      'POST /api/devices': async () => {
+        const answer = await send('POST', '/api/devices', admin, { aeTitle: 'CT1' });
+        device = ((await answer.clone().json()) as { id: string }).id;
+        return answer;
+      },
+      'PUT /api/devices/{id}': () => send('PUT', `/api/devices/${device}`, admin, { aeTitle: 'CT2' }),
+      'DELETE /api/devices/{id}': () => send('DELETE', `/api/devices/${device}`, admin),
+      'POST /api/users': () =>
+        send('POST', '/api/users', admin, { name: 'n', email: 'n@example.org', roles: ['referrer'] }),
+      'PUT /api/users/{id}': async () => {
+        const users = (await (await send('GET', '/api/users', admin)).json()) as {
+          id: string;
+          name: string;
+        }[];
+        const { id } = users.find(({ name }) => name === 'n') ?? { id: '' };
+        return send('PUT', `/api/users/${id}`, admin, { active: false });
+      },
+      'POST /api/keys': async () => {
+        const answer = await send('POST', '/api/keys', admin, { name: 'k', rights: ['study.search'] });
+        key = ((await answer.clone().json()) as { id: string }).id;
+        return answer;
+      },
+      'DELETE /api/keys/{id}': () => send('DELETE', `/api/keys/${key}`, admin),
+      'GET /api/audit': () => send('GET', '/api/audit?limit=1', admin),
+      'GET /api/quarantine/{id}/file': async () => {
+        const [kept] = (await (await send('GET', '/api/quarantine', admin)).json()) as { id: string }[];
+        return send('GET', `/api/quarantine/${kept?.id}/file`, admin);
+      },
+      'POST /dicom-web/studies': () => send('POST', '/dicom-web/studies', admin, stow, multipart),
+      'POST /dicom-web/studies/{study}': () =>
+        send('POST', `/dicom-web/studies/${PLACE.study}`, admin, stow, multipart),
+    };
+    await send('POST', '/dicom-web/studies', admin, stow, multipart);
+    const order = (route: RouteRow): number =>
+      Object.keys(special).indexOf(`${route.method} ${route.url}`) + (route.method === 'GET' ? 1000 : 0);
+    for (const route of [...ROUTES].sort((a, b) => order(a) - order(b))) {
+      const { method, url, event } = route;
+      if (event === undefined || event === 'auth.setup') continue;
+      // One look at a study is one row in a minute: each of these comes from somebody else.
+      const looker = event === 'view' ? await newKey() : '';
+      await trail();
+      const name = `${method} ${url}`;
+      const before = after;
+      const answer = await (special[name]?.() ??
+        (looker === ''
+          ? send(method, pathOf(url, PLACE), admin)
+          : fetch(box.url + pathOf(url, PLACE), { headers: { authorization: `Bearer ${looker}` } })));
+      expect(answer.status, `${name}: ${answer.ok ? '' : await answer.clone().text()}`).toBeLessThan(300);
+      await answer.body?.cancel();
+      const rows =
+        name === 'GET /api/audit'
+          ? ((await (await box.get('/api/audit?limit=5')).json()) as { items: Row[] }).items.filter(
+              ({ seq, principalName }) => seq > before && principalName === ADMINISTRATOR.name,
+            )
+          : await trail();
+      expect(rows, name).toContainEqual(expect.objectContaining({ event, outcome: 'success' }));
+      if (event === 'view' || event === 'store')
+        expect(
+          rows.flatMap(({ studyUids }) => studyUids),
+          name,
+        ).toContain(PLACE.study);
+    }
+    const verified = (await (await box.get('/api/audit/verify')).json()) as { ok: boolean; head: string };
+    expect(verified).toMatchObject({ ok: true, brokenAt: null });
+    const again = await box.get(`/api/audit/verify?head=${verified.head}`);
+    expect(await again.json()).toMatchObject({ ok: true });
+    const other = await box.get(`/api/audit/verify?head=3:${'0'.repeat(64)}`);
+    expect(await other.json()).toMatchObject({ ok: false, brokenAt: 3 });
+  });
+
+  it('holds no value of a patient but the study', async () => {
+    const answer = await box.get('/api/audit?limit=200');
+    expect(await answer.text()).not.toContain('AUDITED');
+  });
+
+  describeWith(['echoscu', 'findscu'], 'with DCMTK', () => {
+    it('has associations refused, and searches refused', async () => {
+      await trail();
+      await run('findscu', [
+        ...['-S', '-aet', 'STRANGER', '-aec', 'LIGHTBOX', '-k', 'QueryRetrieveLevel=STUDY'],
+        ...['-k', 'PatientID=*', '127.0.0.1', String(box.dicomPort)],
+      ]);
+      expect(await trail()).toMatchObject([{ event: 'association.refused', outcome: 'refused' }]);
+    });
+  });
+});

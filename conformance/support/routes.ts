@@ -1,0 +1,89 @@
+/**
+ * Every route of the server with who may call it and what it leaves in the audit trail: written by hand, so that a route added
+ * to the code without a row here fails the tests that compare the two.
+ */
+import type { AuditEvent, Right } from '../../server/src/identity/types.ts';
+
+export interface RouteRow {
+  readonly method: string;
+  /** As the OpenAPI document writes it. */
+  readonly url: string;
+  readonly who: Right | 'anyone' | 'anyone signed in';
+  /** undefined: shows nothing of a patient and changes nothing. */
+  readonly event: AuditEvent | undefined;
+}
+
+const row = (method: string, url: string, who: RouteRow['who'], event?: AuditEvent): RouteRow => ({
+  ...{ method, url, who, event },
+});
+
+const STUDY = '/dicom-web/studies/{study}';
+const SERIES = `${STUDY}/series/{series}`;
+const INSTANCE = `${SERIES}/instances/{instance}`;
+
+export const ROUTES: readonly RouteRow[] = [
+  row('GET', '/healthz', 'anyone'),
+  row('GET', '/readyz', 'anyone'),
+  row('GET', '/metrics', 'metrics.read'),
+  row('GET', '/api/openapi.json', 'anyone signed in'),
+  row('GET', '/api/session', 'anyone'),
+  row('POST', '/api/setup', 'anyone', 'auth.setup'),
+  row('POST', '/api/invitations/accept', 'anyone', 'user.changed'),
+  row('POST', '/api/session/unlock', 'anyone', 'auth.signIn'),
+  row('POST', '/api/auth/sign-in/email', 'anyone', 'auth.signIn'),
+  row('POST', '/api/auth/sign-out', 'anyone', 'auth.signOut'),
+  row('POST', '/api/auth/two-factor/verify-totp', 'anyone', 'auth.signIn'),
+  row('POST', '/api/auth/two-factor/verify-backup-code', 'anyone', 'auth.signIn'),
+  row('POST', '/api/auth/change-password', 'anyone signed in', 'user.changed'),
+  row('POST', '/api/auth/revoke-other-sessions', 'anyone signed in', 'user.changed'),
+  row('POST', '/api/auth/two-factor/enable', 'anyone signed in', 'user.changed'),
+  row('POST', '/api/auth/two-factor/disable', 'anyone signed in', 'user.changed'),
+  row('POST', '/api/auth/two-factor/generate-backup-codes', 'anyone signed in', 'user.changed'),
+  row('GET', '/api/preferences/{key}', 'anyone signed in'),
+  row('PUT', '/api/preferences/{key}', 'anyone signed in'),
+  row('GET', '/api/studies', 'study.search', 'query'),
+  row('GET', '/api/studies/{studyUid}', 'study.view', 'view'),
+  row('GET', '/api/events', 'study.search'),
+  row('POST', '/api/upload', 'study.store', 'store'),
+  row('GET', '/api/devices', 'device.read'),
+  row('GET', '/api/devices/refused', 'device.read'),
+  row('POST', '/api/devices', 'device.manage', 'device.changed'),
+  row('PUT', '/api/devices/{id}', 'device.manage', 'device.changed'),
+  row('DELETE', '/api/devices/{id}', 'device.manage', 'device.changed'),
+  row('POST', '/api/devices/{id}/echo', 'device.read'),
+  row('GET', '/api/users', 'user.manage'),
+  row('POST', '/api/users', 'user.manage', 'user.changed'),
+  row('PUT', '/api/users/{id}', 'user.manage', 'user.changed'),
+  row('GET', '/api/keys', 'apikey.manage'),
+  row('POST', '/api/keys', 'apikey.manage', 'apikey.changed'),
+  row('DELETE', '/api/keys/{id}', 'apikey.manage', 'apikey.changed'),
+  row('GET', '/api/audit', 'audit.read', 'audit.used'),
+  row('GET', '/api/audit/verify', 'audit.read', 'audit.used'),
+  row('GET', '/api/quarantine', 'quarantine.read'),
+  row('GET', '/api/quarantine/{id}/file', 'quarantine.read', 'export'),
+  row('GET', '/api/status', 'anyone signed in'),
+  row('POST', '/dicom-web/studies', 'study.store', 'store'),
+  row('POST', STUDY, 'study.store', 'store'),
+  ...['/dicom-web/studies', '/dicom-web/series', '/dicom-web/instances'].map((url) =>
+    row('GET', url, 'study.search', 'query'),
+  ),
+  ...[`${STUDY}/series`, `${STUDY}/instances`, `${SERIES}/instances`].map((url) =>
+    row('GET', url, 'study.search', 'query'),
+  ),
+  ...[STUDY, SERIES, INSTANCE].flatMap((url) => [
+    ...['', '/metadata', '/rendered', '/thumbnail'].map((what) =>
+      row('GET', url + what, 'study.view', 'view'),
+    ),
+  ]),
+  ...['', '/rendered', '/thumbnail'].map((what) =>
+    row('GET', `${INSTANCE}/frames/{frames}${what}`, 'study.view', 'view'),
+  ),
+  row('GET', `${INSTANCE}/bulkdata/{*}`, 'study.view', 'view'),
+];
+
+/** OPTIONS exists beside every route of DICOMweb, for anyone signed in. */
+export const OPTIONS_OF = '/dicom-web';
+
+/** A path with something in the place of its parameters. */
+export const pathOf = (url: string, values: Readonly<Record<string, string>> = {}): string =>
+  url.replaceAll(/\{(\w+|\*)\}/g, (_, name: string) => values[name] ?? '1');

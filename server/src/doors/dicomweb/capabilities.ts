@@ -1,0 +1,78 @@
+/**
+ * What this DICOMweb service offers, as the OPTIONS method tells it: the methods of one resource, and at the root a WADL
+ * document of all.
+ *
+ * Source: PS3.18 §8.9 (Capabilities Description), Annex H; W3C WADL (2009); RFC 9110 §9.3.7.
+ * Layer:  server/doors/dicomweb.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { rootUrl } from './answer.ts';
+
+export interface Resource {
+  /** Below the root of the service: `/studies/:study`. */
+  readonly url: string;
+  readonly method: 'GET' | 'POST';
+  /** PS3.18's name of the transaction and resource. */
+  readonly summary: string;
+  readonly requestTypes?: readonly string[] | undefined;
+  readonly answerTypes: readonly string[];
+}
+
+/** OPTIONS on every resource and on the root. */
+export function describeCapabilities(
+  app: FastifyInstance,
+  prefix: string,
+  resources: readonly Resource[],
+): void {
+  const byUrl = new Map<string, Resource[]>();
+  for (const resource of resources) byUrl.set(resource.url, [...(byUrl.get(resource.url) ?? []), resource]);
+  const options = (
+    url: string,
+    handler: (request: FastifyRequest, reply: FastifyReply) => FastifyReply,
+  ): void => {
+    app.route({
+      ...{ method: 'OPTIONS', url, config: { signedIn: true }, handler },
+      schema: { summary: 'Capabilities (PS3.18 §8.9)', tags: ['DICOMweb'] },
+    });
+  };
+  for (const [url, own] of byUrl) {
+    const methods = own.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+    options(url, (_request, reply) =>
+      reply
+        .status(204)
+        .header('allow', [...methods, 'OPTIONS'].join(', '))
+        .send(),
+    );
+  }
+  options('/', (request, reply) =>
+    reply
+      .header('allow', 'OPTIONS')
+      .type('application/vnd.sun.wadl+xml')
+      .send(wadl(rootUrl(request, prefix), byUrl)),
+  );
+}
+
+function wadl(base: string, byUrl: ReadonlyMap<string, readonly Resource[]>): string {
+  const resources = [...byUrl].map(([url, own]) => {
+    const path = url
+      .slice(1)
+      .replaceAll(/:(\w+)/g, '{$1}')
+      .replace('*', '{path}');
+    const methods = own.map(({ method, summary, requestTypes = [], answerTypes }) => {
+      const asked = requestTypes.map((type) => `<representation mediaType="${escaped(type)}"/>`).join('');
+      const given = answerTypes.map((type) => `<representation mediaType="${escaped(type)}"/>`).join('');
+      return (
+        `<method name="${method}"><doc title="${escaped(summary)}"/>` +
+        `${asked === '' ? '' : `<request>${asked}</request>`}<response>${given}</response></method>`
+      );
+    });
+    return `<resource path="${path}">${methods.join('')}</resource>`;
+  });
+  return (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<application xmlns="http://wadl.dev.java.net/2009/02">' +
+    `<resources base="${escaped(base)}">\n${resources.join('\n')}\n</resources></application>\n`
+  );
+}
+
+const escaped = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
