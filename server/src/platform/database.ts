@@ -24,6 +24,8 @@ export interface Database {
 export type DatabaseConfig = Pick<Config, 'dataDir' | 'databaseUrl' | 'socketDir'>;
 
 const CONNECTIONS = 20;
+/** A search may take a minute; who waits longer for a connection is told to come again. */
+const CONNECT_MS = 15_000;
 const OLDEST_SERVER = 160_000;
 
 /**
@@ -47,7 +49,10 @@ export async function connect(
   log: Log,
   after: () => Promise<void> = async () => {},
 ): Promise<Database> {
-  const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, idleTimeoutMillis: 60_000 });
+  const pool = new pg.Pool({
+    ...{ connectionString: url, max: CONNECTIONS },
+    ...{ idleTimeoutMillis: 60_000, connectionTimeoutMillis: CONNECT_MS },
+  });
   pool.on('error', (error) => log.warn({ err: error }, 'database connection lost'));
   // Also those that are lent out: whoever waits for an answer hears of it, and it must not end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
@@ -66,6 +71,18 @@ export async function connect(
     await after();
   };
   return { kysely, pool, url, close: () => (closing ??= close()) };
+}
+
+/** PostgreSQL: connection exceptions (class 08), shutting down (57P01, 57P02), starting (57P03); of the socket: nobody there. */
+export function isConnectionLoss(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code = '', syscall } = error as { code?: string; syscall?: string };
+  return (
+    code.startsWith('08') ||
+    ['57P01', '57P02', '57P03', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code) ||
+    (code === 'ENOENT' && syscall === 'connect') ||
+    /Connection terminated|not queryable|timeout exceeded when trying to connect/.test(error.message)
+  );
 }
 
 export type Migrations = Readonly<Record<string, Migration>>;

@@ -20,6 +20,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from './config.ts';
 import { isConnectionLoss } from './database.ts';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { isConnectionLoss } from './database.ts';
 import { OPENAPI } from './openapi.ts';
 
 declare module 'fastify' {
@@ -171,6 +172,7 @@ export function toFault(error: unknown): Fault {
       problem: first?.keyword,
     });
   }
+  if (isConnectionLoss(error)) return new Fault('DATABASE_UNREACHABLE', {}, { cause: error });
   const { code, statusCode } = error as Partial<FastifyError>;
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Fault('TOO_LARGE');
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Fault('UNSUPPORTED_MEDIA');

@@ -13,9 +13,10 @@ import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance } from 'fastify';
 import yauzl from 'yauzl';
 import { z } from 'zod';
-import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import type { UploadResult } from '@lightbox/core/contract/api.ts';
 import type { IngestOutcome, IngestSource } from '../../archive/types.ts';
+import { toFault } from '../../platform/http.ts';
 import { type ApiContext, principalOf } from './context.ts';
 
 type Result = z.infer<typeof UploadResult>;
@@ -53,7 +54,7 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
       const work = zip ? unzip(body, source, out) : one(name, body, source, out);
       void work
         .catch((error: unknown) => {
-          const fault = asFault(error);
+          const fault = toFault(error);
           if (fault.row.http >= 500)
             request.log.error({ code: fault.code, err: fault.cause }, 'upload failed');
           tell(out, failure(name, fault));
@@ -101,7 +102,7 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
         try {
           await one(name, bytes, source, out);
         } catch (error) {
-          const fault = asFault(error);
+          const fault = toFault(error);
           tell(out, failure(name, fault));
           // A full or failed disk will not do better with the next file.
           if (fault.row.http >= 500) throw fault;

@@ -6,9 +6,10 @@
  */
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import { toXml } from '@lightbox/core/dicom/xml.ts';
+import { toFault } from '../../platform/http.ts';
 import type { Archive, IngestOutcome, IngestSource, IngestWriter } from '../../archive/types.ts';
 import { acceptOf, instancePath, principalOf, rootUrl } from './answer.ts';
 import { type DoorContext, scopeOf } from './context.ts';
@@ -48,7 +49,7 @@ export async function store(
       if (finishing.size >= MAX_FINISHING) await Promise.race(finishing);
     }
   } catch (error) {
-    broken = asFault(error);
+    broken = toFault(error);
   }
   await Promise.all(finishing);
   const stored = results.filter(
@@ -107,7 +108,7 @@ async function take(
   try {
     writer = await archive.ingest.begin(source, { form: 'part10', studyUid: expected });
   } catch (error) {
-    result.fault = asFault(error);
+    result.fault = toFault(error);
     for await (const _skipped of body) continue;
     return undefined;
   }
@@ -117,7 +118,7 @@ async function take(
       if (pressed) await pressed;
     }
   } catch (error) {
-    result.fault = asFault(error);
+    result.fault = toFault(error);
     await writer.abort();
     throw error;
   }
@@ -128,7 +129,7 @@ async function take(
         result.fault = outcome.fault ?? new Fault('STUDY_MISMATCH');
     },
     (error: unknown) => {
-      result.fault = asFault(error);
+      result.fault = toFault(error);
     },
   );
   // In an object, so that awaiting `take` does not wait for the disk.
@@ -165,7 +166,7 @@ export function storeResponse(
   const failed: DicomJson[] = [];
   const nameless: DicomJson[] = [];
   const studies = new Set<string>();
-  let full = 0;
+  const statuses = new Set<number>();
   for (const { outcome, fault } of results) {
     const failure = fault ?? failureOf(outcome);
     const names: DicomJson = {
@@ -174,7 +175,7 @@ export function storeResponse(
     };
     const named = outcome?.sopClassUid !== undefined && outcome.sopInstanceUid !== undefined;
     if (failure) {
-      if (failure.row.http === 507) full += 1;
+      statuses.add(failure.row.http);
       const reason: DicomJson = { '00081197': { vr: 'US', Value: [failure.row.dimse] } };
       if (named) failed.push({ ...names, ...reason });
       else nameless.push(reason);
@@ -196,9 +197,15 @@ export function storeResponse(
   if (referenced.length > 0) json['00081199'] = { vr: 'SQ', Value: referenced };
   if (nameless.length > 0) json['0008119A'] = { vr: 'SQ', Value: nameless };
   const failures = failed.length + nameless.length;
-  const status =
-    referenced.length === 0 ? (full === failures && full > 0 ? 507 : 409) : failures > 0 ? 202 : 200;
+  const status = referenced.length === 0 ? statusOfFailures([...statuses]) : failures > 0 ? 202 : 200;
   return { json, status };
+}
+
+/** §10.5.3.1: 409 when nothing could be stored; but what is our own failure, or a wrong kind of body, is told as that. */
+function statusOfFailures(statuses: readonly number[]): number {
+  const [first = 409] = statuses;
+  if (statuses.every((status) => status >= 500)) return statuses.length === 1 ? first : 500;
+  return statuses.length === 1 && first === 415 ? 415 : 409;
 }
 
 const uid = (value: string | undefined): DicomJson[string] =>
