@@ -73,18 +73,6 @@ export async function connect(
   return { kysely, pool, url, close: () => (closing ??= close()) };
 }
 
-/** PostgreSQL: connection exceptions (class 08), shutting down (57P01, 57P02), starting (57P03); of the socket: nobody there. */
-export function isConnectionLoss(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code = '', syscall } = error as { code?: string; syscall?: string };
-  return (
-    code.startsWith('08') ||
-    ['57P01', '57P02', '57P03', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code) ||
-    (code === 'ENOENT' && syscall === 'connect') ||
-    /Connection terminated|not queryable|timeout exceeded when trying to connect/.test(error.message)
-  );
-}
-
 export type Migrations = Readonly<Record<string, Migration>>;
 
 export const platformMigrations: Migrations = {
@@ -142,7 +130,7 @@ export function isConnectionLoss(error: unknown): boolean {
   return (
     code.startsWith('08') ||
     LOST.has(code) ||
-    /Connection terminated|not queryable|Query read timeout|timeout expired|connection error/i.test(
+    /Connection terminated|not queryable|Query read timeout|timeout expired|timeout exceeded|connection error/i.test(
       error.message,
     )
   );

@@ -18,7 +18,6 @@ import {
 } from 'fastify-type-provider-zod';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from './config.ts';
-import { isConnectionLoss } from './database.ts';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { isConnectionLoss } from './database.ts';
 import { OPENAPI } from './openapi.ts';
@@ -172,7 +171,6 @@ export function toFault(error: unknown): Fault {
       problem: first?.keyword,
     });
   }
-  if (isConnectionLoss(error)) return new Fault('DATABASE_UNREACHABLE', {}, { cause: error });
   const { code, statusCode } = error as Partial<FastifyError>;
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Fault('TOO_LARGE');
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Fault('UNSUPPORTED_MEDIA');
