@@ -13,7 +13,7 @@ export interface WrittenImage {
 }
 
 const CT = '1.2.840.10008.5.1.4.1.1.2';
-const EXPLICIT = '1.2.840.10008.1.2.1';
+export const EXPLICIT = '1.2.840.10008.1.2.1';
 const ROOT = '1.2.826.0.1.3680043.10.1234';
 
 /** Writes `count` images of one new study into `folder`. `name` keeps UIDs apart; sizes vary from 2 to about 500 KB. */
@@ -37,14 +37,8 @@ export function writeImages(
   });
 }
 
-export interface CtOptions {
-  readonly studyUid: string;
-  readonly seriesUid: string;
-  readonly sopUid: string;
-  readonly number: number;
+export interface CtOptions extends CtNames {
   readonly side: number;
-  readonly patientId: string;
-  readonly patientName?: string;
   readonly chance: () => number;
 }
 
@@ -53,21 +47,41 @@ export function ctImage(options: CtOptions): Buffer {
   const { side } = options;
   const pixels = Buffer.alloc(side * side * 2);
   for (let at = 0; at < pixels.length; at += 2) pixels.writeUInt16LE(Math.floor(options.chance() * 4096), at);
+  return Buffer.concat([fileMeta(CT, options.sopUid), ctHeader(options), pixels]);
+}
+
+/** Preamble and file meta information (PS3.10 §7.1). */
+export function fileMeta(sopClassUid: string, sopUid: string): Buffer {
   const meta = Buffer.concat([
     element(0x0002, 0x0001, 'OB', Buffer.from([0, 1])),
-    element(0x0002, 0x0002, 'UI', CT),
-    element(0x0002, 0x0003, 'UI', options.sopUid),
+    element(0x0002, 0x0002, 'UI', sopClassUid),
+    element(0x0002, 0x0003, 'UI', sopUid),
     element(0x0002, 0x0010, 'UI', EXPLICIT),
     element(0x0002, 0x0012, 'UI', `${ROOT}.0`),
   ]);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(meta.length);
+  return Buffer.concat([Buffer.alloc(128), Buffer.from('DICM'), element(0x0002, 0x0000, 'UL', length), meta]);
+}
+
+export interface CtNames {
+  readonly studyUid: string;
+  readonly seriesUid: string;
+  readonly sopUid: string;
+  readonly number: number;
+  readonly patientId: string;
+  readonly patientName?: string;
+}
+
+/** The data set of a CT image up to the value of Pixel Data, which has to follow: `side` × `side` × 2 bytes for each frame. */
+export function ctHeader(
+  options: CtNames & { readonly side: number; readonly sopClassUid?: string; readonly frames?: number },
+): Buffer {
+  const { side, frames } = options;
+  const pixels = element(0x7fe0, 0x0010, 'OW', '');
+  pixels.writeUInt32LE(side * side * 2 * (frames ?? 1), 8);
   return Buffer.concat([
-    Buffer.alloc(128),
-    Buffer.from('DICM'),
-    element(0x0002, 0x0000, 'UL', length),
-    meta,
-    element(0x0008, 0x0016, 'UI', CT),
+    element(0x0008, 0x0016, 'UI', options.sopClassUid ?? CT),
     element(0x0008, 0x0018, 'UI', options.sopUid),
     element(0x0008, 0x0020, 'DA', '20260102'),
     element(0x0008, 0x0030, 'TM', '101112'),
@@ -85,13 +99,14 @@ export function ctImage(options: CtOptions): Buffer {
     element(0x0020, 0x0013, 'IS', String(options.number)),
     element(0x0028, 0x0002, 'US', u16(1)),
     element(0x0028, 0x0004, 'CS', 'MONOCHROME2'),
+    ...(frames === undefined ? [] : [element(0x0028, 0x0008, 'IS', String(frames))]),
     element(0x0028, 0x0010, 'US', u16(side)),
     element(0x0028, 0x0011, 'US', u16(side)),
     element(0x0028, 0x0100, 'US', u16(16)),
     element(0x0028, 0x0101, 'US', u16(12)),
     element(0x0028, 0x0102, 'US', u16(11)),
     element(0x0028, 0x0103, 'US', u16(0)),
-    element(0x7fe0, 0x0010, 'OW', pixels),
+    pixels,
   ]);
 }
 
@@ -103,7 +118,8 @@ function u16(value: number): Buffer {
 
 const LONG = new Set(['OB', 'OW', 'SQ', 'UN', 'UT']);
 
-function element(group: number, number: number, vr: string, value: string | Buffer): Buffer {
+/** One element in explicit VR little endian (PS3.5 §7.1.2). */
+export function element(group: number, number: number, vr: string, value: string | Buffer): Buffer {
   const raw = typeof value === 'string' ? Buffer.from(value, 'ascii') : value;
   const pad = raw.length % 2 === 1 ? Buffer.from([vr === 'UI' || vr === 'OB' ? 0 : 0x20]) : Buffer.alloc(0);
   const head = Buffer.alloc(LONG.has(vr) ? 12 : 8);

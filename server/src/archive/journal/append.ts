@@ -10,11 +10,11 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { IngestSource } from '../types.ts';
 import { syncData, writeAll } from './files.ts';
 import { type Journal, type Lane } from './journal.ts';
+import { givePiece, takePiece } from './pieces.ts';
 import { encodeHeader, encodeTrailer, HEADER_BYTES, TRAILER_BYTES, type RecordKind } from './record.ts';
 
 /** One write of this size costs the disk no more per byte than a larger one; per connection it is what memory it takes. */
 const GATHER_BYTES = 1024 * 1024;
-const PIECE_BYTES = 256 * 1024;
 
 /** A durable record. */
 export interface Kept {
@@ -64,7 +64,7 @@ export class RecordWriter {
     while (at < chunk.length) {
       let piece = this.#pieces.at(-1);
       if (!piece || this.#fill === piece.length) {
-        piece = Buffer.allocUnsafeSlow(pieceBytes(this.#pieces.length, chunk.length - at));
+        piece = takePiece(this.#pieces.length === 0, chunk.length - at);
         this.#pieces.push(piece);
         this.#fill = 0;
       }
@@ -77,15 +77,15 @@ export class RecordWriter {
     return this.#gathered >= GATHER_BYTES ? this.#flush() : undefined;
   }
 
-  /** The gathered bytes as a list for writev. */
-  #take(): Buffer[] {
+  /** The gathered bytes as a list for writev, and the memory they lie in, to be given back once they are written. */
+  #take(): { pieces: Buffer[]; filled: Buffer[] } {
     const pieces = this.#pieces;
     const last = pieces.at(-1);
-    if (last) pieces[pieces.length - 1] = last.subarray(0, this.#fill);
+    const filled = last ? [...pieces.slice(0, -1), last.subarray(0, this.#fill)] : [];
     this.#pieces = [];
     this.#gathered = 0;
     this.#fill = 0;
-    return pieces;
+    return { pieces, filled };
   }
 
   /** One piece is written while the next is gathered: a promise only when the disk is behind. */
@@ -96,18 +96,19 @@ export class RecordWriter {
     this.#flushing.catch(() => undefined);
   }
 
-  async #writePieces(pieces: Buffer[]): Promise<void> {
+  async #writePieces({ pieces, filled }: { pieces: Buffer[]; filled: Buffer[] }): Promise<void> {
     const lane = (this.#lane ??= await this.#borrow());
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const bytes = filled.reduce((sum, piece) => sum + piece.length, 0);
     const at = this.#start + HEADER_BYTES + this.#written;
     this.#written += bytes;
     try {
       if (this.#written === bytes) {
-        await writeAll(lane.fd, [this.#header('open', 0), ...pieces], this.#start);
-      } else await writeAll(lane.fd, pieces, at);
+        await writeAll(lane.fd, [this.#header('open', 0), ...filled], this.#start);
+      } else await writeAll(lane.fd, filled, at);
     } catch (error) {
       throw this.#failed(error);
     }
+    pieces.forEach(givePiece);
   }
 
   /** No room is not a broken disk: the record goes, others stay, reading goes on. */
@@ -135,7 +136,7 @@ export class RecordWriter {
    */
   async finish(kind: 'object' | 'quarantine', fault?: string): Promise<Kept> {
     await this.#flushing;
-    const rest = this.#take();
+    const { pieces, filled: rest } = this.#take();
     const sha256 = this.#hash.digest();
     const length = this.#length;
     const lane = (this.#lane ??= await this.#borrow());
@@ -153,6 +154,7 @@ export class RecordWriter {
     } catch (error) {
       throw this.#failed(error);
     }
+    pieces.forEach(givePiece);
     try {
       await syncData(lane.fd);
     } catch (error) {
@@ -169,7 +171,7 @@ export class RecordWriter {
   /** Nothing of it stays. */
   async abort(): Promise<void> {
     await this.#flushing?.catch(() => undefined);
-    this.#take();
+    this.#take().pieces.forEach(givePiece);
     const lane = this.#lane;
     if (!lane) return;
     this.#lane = undefined;
@@ -180,12 +182,6 @@ export class RecordWriter {
     }
     this.#journal.release(lane);
   }
-}
-
-/** The first piece fits a small object, later ones are for a stream. */
-function pieceBytes(index: number, wanted: number): number {
-  if (index === 0) return Math.min(PIECE_BYTES, Math.max(16 * 1024, wanted));
-  return PIECE_BYTES;
 }
 
 /**

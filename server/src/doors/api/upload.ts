@@ -17,6 +17,7 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { UploadResult } from '@lightbox/core/contract/api.ts';
 import type { IngestOutcome, IngestSource } from '../../archive/types.ts';
 import { toFault } from '../../platform/http.ts';
+import { chunksOf } from '../../platform/chunks.ts';
 import { type ApiContext, principalOf } from './context.ts';
 
 type Result = z.infer<typeof UploadResult>;
@@ -73,7 +74,10 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
   async function take(bytes: Readable, source: IngestSource): Promise<IngestOutcome> {
     const writer = await context.archive.ingest.begin(source, { form: 'part10' });
     try {
-      for await (const chunk of bytes) await writer.write(chunk as Buffer);
+      for await (const chunk of chunksOf(bytes)) {
+        const pressed = writer.write(chunk);
+        if (pressed) await pressed;
+      }
     } catch (error) {
       await writer.abort();
       throw error;

@@ -42,7 +42,7 @@ export async function* readMultipart(
 class Cutter {
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #delimiter: Buffer;
-  /** A body begins with the delimiter without its line break. */
+  /** A body begins with the delimiter without its line break. Bytes of the last chunk, valid until the next is pulled. */
   #held: Buffer = Buffer.from('\r\n');
 
   constructor(body: AsyncIterable<Uint8Array>, delimiter: Buffer) {
@@ -50,7 +50,7 @@ class Cutter {
     this.#delimiter = delimiter;
   }
 
-  async #pull(): Promise<void> {
+  async #next(): Promise<Buffer> {
     let next: IteratorResult<Uint8Array>;
     try {
       next = await this.#chunks.next();
@@ -58,14 +58,20 @@ class Cutter {
       throw new Fault('MULTIPART_BROKEN', {}, { cause });
     }
     if (next.done === true) throw new Fault('MULTIPART_BROKEN');
-    this.#held =
-      this.#held.length > 0
-        ? Buffer.concat([this.#held, next.value])
-        : Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);
+    return Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);
   }
 
-  /** Content up to the next delimiter, which is consumed. */
+  /** More behind what is held, copied together. */
+  async #pull(): Promise<void> {
+    // The next chunk may take the memory of the one before.
+    const held = Buffer.from(this.#held);
+    this.#held = Buffer.concat([held, await this.#next()]);
+  }
+
+  /** Content up to the next delimiter, which is consumed. Pieces are valid until the next is asked for. */
   async *untilDelimiter(): AsyncGenerator<Uint8Array> {
+    /** A delimiter may begin in this many last bytes and go on in the next chunk. */
+    const open = this.#delimiter.length - 1;
     for (;;) {
       const at = this.#held.indexOf(this.#delimiter);
       if (at >= 0) {
@@ -74,13 +80,20 @@ class Cutter {
         if (last.length > 0) yield last;
         return;
       }
-      const safe = this.#held.length - this.#delimiter.length + 1;
+      const safe = this.#held.length - open;
       if (safe > 0) {
-        const chunk = this.#held.subarray(0, safe);
+        yield this.#held.subarray(0, safe);
         this.#held = this.#held.subarray(safe);
-        yield chunk;
       }
-      await this.#pull();
+      const tail = Buffer.from(this.#held);
+      const next = await this.#next();
+      const border = Buffer.concat([tail, next.subarray(0, open)]);
+      if (next.length < open || border.includes(this.#delimiter)) this.#held = Buffer.concat([tail, next]);
+      else {
+        // The usual case: what was held back is content, and the chunk is not copied.
+        if (tail.length > 0) yield tail;
+        this.#held = next;
+      }
     }
   }
 

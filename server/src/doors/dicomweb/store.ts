@@ -11,6 +11,7 @@ import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import { toXml } from '@lightbox/core/dicom/xml.ts';
 import { toFault } from '../../platform/http.ts';
 import type { Archive, IngestOutcome, IngestSource, IngestWriter } from '../../archive/types.ts';
+import { chunksOf } from '../../platform/chunks.ts';
 import { acceptOf, instancePath, principalOf, rootUrl } from './answer.ts';
 import { type DoorContext, scopeOf } from './context.ts';
 import { covers, parseMediaType } from './media.ts';
@@ -71,7 +72,7 @@ export async function store(
 
 /** The objects of a body: every part of multipart/related, or the body itself. */
 async function* objectsOf(request: FastifyRequest): AsyncGenerator<AsyncIterable<Uint8Array> | Fault> {
-  const body = request.body as Readable;
+  const body = chunksOf(request.body as Readable);
   const { type, params } = parseMediaType(request.headers['content-type'] ?? '');
   if (type === 'application/dicom') {
     yield body;

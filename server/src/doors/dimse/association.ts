@@ -21,6 +21,7 @@ import { type State, transition, type UpperLayerEvent } from '@lightbox/core/dim
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import { plainAddress } from '../../identity/devices.ts';
 import type { AdmitAnswer, DeviceVerb } from '../../identity/types.ts';
+import { chunksOf } from '../../platform/chunks.ts';
 import type { DimseDoorOptions } from './door.ts';
 import { FindTask } from './find.ts';
 import { StoreTask } from './store.ts';
@@ -73,7 +74,7 @@ export class Association {
       else socket.destroy();
     });
     try {
-      for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      for await (const chunk of chunksOf(socket)) {
         this.#splitter.push(chunk);
         for (let value = this.#splitter.next(); value; value = this.#splitter.next()) {
           this.#busy = true;
@@ -288,6 +289,8 @@ export class Association {
         settle();
       });
       socket.end();
+      // What still comes is of no interest, but only who reads sees the other side close.
+      socket.resume();
     });
   }
 }
