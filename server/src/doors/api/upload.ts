@@ -16,8 +16,8 @@ import { z } from 'zod';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { UploadResult } from '@lightbox/core/contract/api.ts';
 import type { IngestOutcome, IngestSource } from '../../archive/types.ts';
-import { toFault } from '../../platform/http.ts';
 import { chunksOf } from '../../platform/chunks.ts';
+import { toFault } from '../../platform/http.ts';
 import { type ApiContext, principalOf } from './context.ts';
 
 type Result = z.infer<typeof UploadResult>;
