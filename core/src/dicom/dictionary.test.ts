@@ -12,7 +12,6 @@ import {
   parseTag,
   storageSopClass,
   storageSopClasses,
-  tagOf,
   tagText,
 } from './dictionary.ts';
 import { privateElements, privateVr } from './private-dictionary.ts';
