@@ -294,27 +294,27 @@ describe('character sets (PS3.3 §C.12.1.1.2)', () => {
 
 describeWith(['testdata'], 'character sets in files of other programs', () => {
   const yamada = 'ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう';
-  const names: readonly (readonly [file: string, name: string, path?: readonly number[]])[] = [
-    ['chrArab', 'قباني^لنزار'],
-    ['chrFren', 'Buc^Jérôme'],
-    ['chrFrenMulti', 'Buc^Jérôme'],
-    ['chrGerm', 'Äneas^Rüdiger'],
-    ['chrGreek', 'Διονυσιος'],
-    ['chrH31', 'Yamada^Tarou=山田^太郎=やまだ^たろう'],
-    ['chrH32', yamada],
-    ['chrHbrw', 'שרון^דבורה'],
-    ['chrI2', 'Hong^Gildong=洪^吉洞=홍^길동'],
-    ['chrJapMulti', 'やまだ^たろう'],
-    ['chrJapMultiExplicitIR6', 'やまだ^たろう'],
-    ['chrKoreanMulti', '김희중'],
-    ['chrRuss', 'Люкceмбypг'],
-    ['chrX1', 'Wang^XiaoDong=王^小東='],
-    ['chrX2', 'Wang^XiaoDong=王^小东='],
+  const names: [file: string, name: string, path: readonly number[]][] = [
+    ['chrArab', 'قباني^لنزار', []],
+    ['chrFren', 'Buc^Jérôme', []],
+    ['chrFrenMulti', 'Buc^Jérôme', []],
+    ['chrGerm', 'Äneas^Rüdiger', []],
+    ['chrGreek', 'Διονυσιος', []],
+    ['chrH31', 'Yamada^Tarou=山田^太郎=やまだ^たろう', []],
+    ['chrH32', yamada, []],
+    ['chrHbrw', 'שרון^דבורה', []],
+    ['chrI2', 'Hong^Gildong=洪^吉洞=홍^길동', []],
+    ['chrJapMulti', 'やまだ^たろう', []],
+    ['chrJapMultiExplicitIR6', 'やまだ^たろう', []],
+    ['chrKoreanMulti', '김희중', []],
+    ['chrRuss', 'Люкceмбypг', []],
+    ['chrX1', 'Wang^XiaoDong=王^小東=', []],
+    ['chrX2', 'Wang^XiaoDong=王^小东=', []],
     // An item with a set of its own, and one that inherits (PS3.3 §C.12.1.1.2).
     ['chrSQEncoding', yamada, [0x00321064]],
     ['chrSQEncoding1', yamada, [0x00321064]],
   ];
-  it.each(names)('%s is read as %s', (file, name, path = []) => {
+  it.each(names)('%s is read as %s', (file, name, path) => {
     let { dataSet } = readPart10(readFileSync(join(sharedTestdata() ?? '', `charset/pydicom__${file}.dcm`)));
     for (const tag of path) dataSet = items(dataSet, tag)[0]!;
     expect(text(dataSet, Tags.PatientName)).toBe(name);
