@@ -3,16 +3,15 @@
  *
  * Layer:  server/archive.
  */
-import { createReadStream } from 'node:fs';
-import { Readable } from 'node:stream';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import { Outgoing, type Pieces } from '../platform/outgoing.ts';
 import { closeFile, openFile, readInto } from './journal/files.ts';
 import { type Journal, segmentOf } from './journal/journal.ts';
+import { givePiece, takePiece } from './journal/pieces.ts';
 
 /** More in one piece is not for memory. */
 export const MAX_READ_BYTES = 512 * 1024 * 1024;
 const COMPARE_BYTES = 1024 * 1024;
-const STREAM_BYTES = 512 * 1024;
 /** Descriptors kept open for reading. */
 const OPEN_FILES = 64;
 
@@ -75,10 +74,35 @@ export class BlobReader {
     }
   }
 
-  stream(blob: string, offset: number, length: number): Readable {
-    if (length <= 0) return Readable.from([]);
-    const range = { start: offset, end: offset + length - 1, highWaterMark: STREAM_BYTES };
-    return createReadStream(this.#path(blob), range);
+  stream(blob: string, offset: number, length: number): Outgoing {
+    return new Outgoing(this.#pieces(blob, offset, length));
+  }
+
+  /** One piece is read while the one before is on its way. */
+  async *#pieces(blob: string, offset: number, length: number): Pieces {
+    const read = async (into: Buffer, at: number): Promise<Buffer> => {
+      const wanted = into.subarray(0, Math.min(into.length, length - at));
+      const bytes = await this.#with(blob, (fd) => readInto(fd, wanted, offset + at));
+      if (bytes.length < wanted.length) throw new Fault('INTERNAL', { what: 'a blob is shorter than known' });
+      return bytes;
+    };
+    const pieces: Buffer[] = [];
+    let reading: Promise<Buffer> | undefined;
+    for (let at = 0; at < length;) {
+      const piece = (pieces[0] ??= takePiece(length));
+      const bytes: Buffer = await (reading ?? read(piece, at));
+      at += bytes.length;
+      reading = undefined;
+      if (at < length) {
+        // The piece that went out last is free again.
+        reading = read((pieces[1] ??= takePiece(length - at)), at);
+        reading.catch(() => undefined);
+        pieces.reverse();
+      }
+      yield bytes;
+    }
+    // Only now is it sure that nobody reads from them any more.
+    pieces.forEach(givePiece);
   }
 
   /** Whether two Part 10 files hold the same data set; their meta may differ (another sender, another day). */

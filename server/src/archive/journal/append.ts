@@ -64,7 +64,8 @@ export class RecordWriter {
     while (at < chunk.length) {
       let piece = this.#pieces.at(-1);
       if (!piece || this.#fill === piece.length) {
-        piece = takePiece(this.#pieces.length === 0, chunk.length - at);
+        // The first is as large as what comes: most objects without pixels are small.
+        piece = takePiece(this.#pieces.length === 0 ? chunk.length - at : undefined);
         this.#pieces.push(piece);
         this.#fill = 0;
       }

@@ -1,5 +1,5 @@
 /**
- * The pieces of memory in which bytes are gathered before they are written, used again and again: without this each would
+ * The pieces of memory through which bytes go to the disk and come from it, used again and again: without this each would
  * wait for a garbage collection.
  *
  * Layer:  server/archive.
@@ -14,9 +14,9 @@ const MOST_FREE = 32;
 
 const free: Buffer[] = [];
 
-/** The first piece is as large as what comes, later ones are for a stream. */
-export function takePiece(first: boolean, wanted: number): Buffer {
-  if (first && wanted < PIECE_BYTES) return Buffer.allocUnsafeSlow(Math.max(SMALLEST_BYTES, wanted));
+/** A piece for so many bytes; at most, and for a stream always, `PIECE_BYTES`. */
+export function takePiece(wanted: number = PIECE_BYTES): Buffer {
+  if (wanted < PIECE_BYTES) return Buffer.allocUnsafeSlow(Math.max(SMALLEST_BYTES, wanted));
   return free.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
 }
 

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Principal } from '../../identity/types.ts';
+import { Outgoing, type Pieces } from '../../platform/outgoing.ts';
 import type { InstanceRef } from '../../archive/types.ts';
 import { parseAccept, type Wanted } from './media.ts';
 
@@ -60,24 +61,24 @@ export function sendMultipart(
   const boundary = `lightbox-${randomBytes(16).toString('hex')}`;
   reply.header('content-type', `multipart/related; type="${type}"; boundary=${boundary}`);
   if (request.method === 'HEAD') return reply.send(Readable.from([]));
-  return reply.send(Readable.from(writeMultipart(boundary, parts), { objectMode: false }));
+  return reply.send(new Outgoing(writeMultipart(boundary, parts)));
 }
 
-/** RFC 2046 §5.1.1: the bytes of a multipart body. */
-export async function* writeMultipart(
-  boundary: string,
-  parts: AsyncIterable<Part>,
-): AsyncGenerator<Uint8Array> {
+/** RFC 2046 §5.1.1: the bytes of a multipart body; see `Pieces` for how long each is valid. */
+export async function* writeMultipart(boundary: string, parts: AsyncIterable<Part>): Pieces {
+  let delimiter = `--${boundary}`;
   for await (const part of parts) {
+    const { body } = part;
     const location = part.location === undefined ? '' : `Content-Location: ${part.location}\r\n`;
-    const length = part.body instanceof Uint8Array ? `Content-Length: ${part.body.length}\r\n` : '';
-    yield Buffer.from(`--${boundary}\r\nContent-Type: ${part.type}\r\n${length}${location}\r\n`);
-    if (part.body instanceof Uint8Array) {
-      if (part.body.length > 0) yield part.body;
-    } else for await (const chunk of part.body) if (chunk.length > 0) yield chunk;
-    yield CRLF;
+    const length = body instanceof Uint8Array ? `Content-Length: ${body.length}\r\n` : '';
+    yield Buffer.from(`${delimiter}\r\nContent-Type: ${part.type}\r\n${length}${location}\r\n`);
+    delimiter = `\r\n--${boundary}`;
+    if (body instanceof Uint8Array) {
+      if (body.length > 0) yield body;
+      continue;
+    }
+    const pieces = body instanceof Outgoing ? body.pieces() : body;
+    for await (const piece of pieces) if (piece.length > 0) yield piece;
   }
-  yield Buffer.from(`--${boundary}--\r\n`);
+  yield Buffer.from(`${delimiter}--\r\n`);
 }
-
-const CRLF = Buffer.from('\r\n');

@@ -1,0 +1,104 @@
+/**
+ * A multi-frame of more than 2 GB comes in by C-STORE, STOW-RS and the upload page and goes out by WADO-RS, byte for byte,
+ * and the server takes no more than 64 MB for it (issue 2: streaming to disk).
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ctImage } from './support/images.ts';
+import {
+  hashAnswer,
+  highestDuring,
+  LargeObject,
+  residentOf,
+  sendStreaming,
+  storeLarge,
+} from './support/large.ts';
+import { Lightbox } from './support/lightbox.ts';
+import { stowFile } from './support/stow.ts';
+
+const MAX_RISE = 64 * 1024 * 1024;
+/** 2.05 GiB: lengths beyond 2^31, where signed arithmetic fails. */
+const FRAMES = 4200;
+const NORMAL_FRAMES = 4;
+const WARM_UP = 10;
+
+describe('A multi-frame of more than 2 GB', () => {
+  let box: Lightbox;
+  /** What the server takes when it has seen a few objects of ordinary size, in bytes. */
+  let before: number;
+
+  beforeAll(async () => {
+    box = await Lightbox.ready();
+    for (let index = 1; index <= WARM_UP; index += 1) {
+      const normal = largeObject(`1.${index}`, NORMAL_FRAMES);
+      expect(await storeLarge(box.dicomPort, normal)).toBe(0);
+      expect(await sendBack(normal)).toBe(normal.sha256);
+      const image = ctImage({ ...largeObject(`2.${index}`, 1).names, side: 512, chance: () => 0.5 });
+      expect((await stowFile(box, image)).status).toBe(200);
+    }
+    before = residentOf(box.pid);
+  });
+  afterAll(async () => {
+    await box.stop();
+  });
+
+  it('is kept over DIMSE in bounded memory (PS3.4 Annex B)', async () => {
+    const object = largeObject('3', FRAMES);
+    await bounded(async () => expect(await storeLarge(box.dicomPort, object)).toBe(0));
+    await bounded(async () => expect(await sendBack(object)).toBe(object.sha256));
+  }, 300_000);
+
+  it('is kept by STOW-RS in bounded memory (PS3.18 §10.5)', async () => {
+    const object = largeObject('4', FRAMES);
+    await bounded(async () => {
+      const headers = {
+        ...{ authorization: `Bearer ${box.key}`, accept: 'application/dicom+json' },
+        'content-type': 'multipart/related; type="application/dicom"; boundary=large',
+      };
+      const answer = await sendStreaming(`${box.url}/dicom-web/studies`, headers, multipart(object));
+      expect(answer.status, answer.text).toBe(200);
+    });
+    await bounded(async () => expect(await sendBack(object)).toBe(object.sha256));
+  }, 300_000);
+
+  it('is kept by the upload page in bounded memory', async () => {
+    const object = largeObject('5', FRAMES);
+    await bounded(async () => {
+      const headers = {
+        ...{ authorization: `Bearer ${box.key}`, origin: box.url, 'content-type': 'application/dicom' },
+      };
+      const answer = await sendStreaming(`${box.url}/api/upload?name=large`, headers, object.file());
+      expect(answer.text).toContain('"stored"');
+    });
+    await bounded(async () => expect(await sendBack(object)).toBe(object.sha256));
+  }, 300_000);
+
+  /** Runs something; the server may not take more than the limit beyond what it took before all of them. */
+  async function bounded(work: () => Promise<void>): Promise<void> {
+    const { highest, perSecond } = await highestDuring(box.pid, work);
+    expect(perSecond).toBeGreaterThan(10);
+    expect(highest - before).toBeLessThanOrEqual(MAX_RISE);
+  }
+
+  /** SHA-256 of the data set as WADO-RS gives it back (PS3.18 §10.4). */
+  async function sendBack(object: LargeObject): Promise<string> {
+    const headers = {
+      authorization: `Bearer ${box.key}`,
+      accept: 'application/dicom; transfer-syntax=*',
+    };
+    const answer = await hashAnswer(box.url + object.path, headers, object.dataSetBytes);
+    expect(answer.status).toBe(200);
+    return answer.sha256;
+  }
+});
+
+function largeObject(name: string, frames: number): LargeObject {
+  const studyUid = `1.2.826.0.1.3680043.10.1234.9.${name}`;
+  const names = { studyUid, seriesUid: `${studyUid}.1`, sopUid: `${studyUid}.1.1`, number: 1 };
+  return new LargeObject({ ...names, patientId: 'LARGE' }, frames);
+}
+
+function* multipart(object: LargeObject): Generator<Buffer> {
+  yield Buffer.from('--large\r\nContent-Type: application/dicom\r\n\r\n');
+  yield* object.file();
+  yield Buffer.from('\r\n--large--\r\n');
+}
