@@ -14,6 +14,8 @@ const JPEG_2000 = '1.2.840.10008.1.2.4.90';
 /** SOC and SIZ (ISO/IEC 15444-1 §A.4.1, §A.5.1): where a codestream begins. */
 const CODESTREAM = Buffer.from('ff4fff51', 'hex');
 const IMAGES = 12;
+/** A shared machine without a graphics card draws slowly. */
+const PATIENCE = { timeout: 20_000 };
 
 /** Deterministic noise, so that a failure can be repeated. */
 function noise(seed: number): () => number {
@@ -68,20 +70,20 @@ describeWith(['chromium', 'storescu', 'testdata'], 'the web in a real browser', 
     const { page } = watched;
     await page.locator(`[data-study-uid="${images[0]?.studyUid}"]`).dblclick();
     await page.locator('[data-testid=pixels][data-index]').waitFor();
-    await expect.poll(async () => (await pixels(page)).values).toBeGreaterThan(8);
+    await expect.poll(async () => (await pixels(page)).values, PATIENCE).toBeGreaterThan(8);
     const before = await pixels(page);
     const shown = page.locator('[data-testid=pixels]');
     const at = Number(await shown.getAttribute('data-index'));
     await shown.hover();
     await page.mouse.wheel(0, 100);
-    await expect.poll(() => shown.getAttribute('data-index')).toBe(String(at + 1));
-    await expect.poll(async () => (await pixels(page)).sum).not.toBe(before.sum);
+    await expect.poll(() => shown.getAttribute('data-index'), PATIENCE).toBe(String(at + 1));
+    await expect.poll(async () => (await pixels(page)).sum, PATIENCE).not.toBe(before.sum);
     await page.keyboard.press('End');
-    await expect.poll(() => shown.getAttribute('data-index')).toBe(String(IMAGES - 1));
+    await expect.poll(() => shown.getAttribute('data-index'), PATIENCE).toBe(String(IMAGES - 1));
     expect(await page.locator('[data-testid=bottomLeft]').innerText()).toContain(`${IMAGES}/${IMAGES}`);
     const normal = await pixels(page);
     await page.keyboard.press('i');
-    await expect.poll(async () => (await pixels(page)).sum).not.toBe(normal.sum);
+    await expect.poll(async () => (await pixels(page)).sum, PATIENCE).not.toBe(normal.sum);
     await picture(page, 'viewer');
   });
 

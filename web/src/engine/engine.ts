@@ -12,43 +12,27 @@ import {
   imageLoader,
   init as initCore,
   metaData,
-  utilities,
   type Types,
 } from '@cornerstonejs/core';
 import { init as initLoader, wadors } from '@cornerstonejs/dicom-image-loader';
-import {
-  AngleTool,
-  EllipticalROITool,
-  Enums as ToolEnums,
-  LengthTool,
-  PanTool,
-  StackScrollTool,
-  ToolGroupManager,
-  WindowLevelTool,
-  ZoomTool,
-  addTool,
-  annotation,
-  init as initTools,
-} from '@cornerstonejs/tools';
+import { ToolGroupManager, init as initTools } from '@cornerstonejs/tools';
+import { applyChoice, drawTable, edges, readTable, windowOf } from './presentation.ts';
 import { planeOf } from './instance.ts';
 import { isWholeFrame } from './codestream.ts';
-import { directionLetters, prefetchOrder, type Frame } from './stack.ts';
-
-export const TOOLS = ['window', 'scroll', 'pan', 'zoom', 'length', 'angle', 'ellipse'] as const;
-export type ToolName = (typeof TOOLS)[number];
-
-const TOOL_CLASSES = {
-  window: WindowLevelTool,
-  scroll: StackScrollTool,
-  pan: PanTool,
-  zoom: ZoomTool,
-  length: LengthTool,
-  angle: AngleTool,
-  ellipse: EllipticalROITool,
-} as const;
+import { nearest, type Frame } from './stack.ts';
+import {
+  GROUP,
+  cancelDrawing,
+  chooseTool as chooseFor,
+  forgetMeasurements,
+  removeMeasurement,
+  removeMeasurements,
+  startTools,
+  type ToolName,
+} from './tools.ts';
+import { greyChoices, type GreyChoice, type GreyTable } from './voi.ts';
 
 const ENGINE = 'lightbox';
-const GROUP = 'lightbox';
 /** Decoded pixels kept in memory. A 500-slice CT takes 260 MB; phones kill a page at about 1 GB. */
 const CACHE_BYTES = 768 * 1024 * 1024;
 /** HTTP/1.1 browsers open six connections: two stay free for scrolling. */
@@ -62,12 +46,17 @@ const acceptOf = (imageId: string): string =>
 let starting: Promise<RenderingEngine> | undefined;
 
 export interface ViewState {
+  /** The image asked for. */
   readonly index: number;
+  /** The image whose pixels are on the screen: what is written beside them must be of this one. */
+  readonly shown: number | null;
   readonly window: { readonly centre: number; readonly width: number } | null;
   readonly zoom: number;
   /** Patient directions at the top, right, bottom and left edge. */
   readonly letters: readonly [string, string, string, string] | null;
   readonly inverted: boolean;
+  /** A lookup table of the file is applied in place of a window. */
+  readonly table: boolean;
 }
 
 export class ImageProblem extends Error {
@@ -76,6 +65,13 @@ export class ImageProblem extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** Remembered until the engine starts: a tool may be chosen before the first image is there. */
+let tool: ToolName = 'window';
+export function chooseTool(name: ToolName): void {
+  tool = name;
+  chooseFor(name);
 }
 
 function start(): Promise<RenderingEngine> {
@@ -100,10 +96,8 @@ function start(): Promise<RenderingEngine> {
       if (event.reason instanceof XMLHttpRequest) event.preventDefault();
     });
     metaData.addProvider(imagePlane, 20_000);
-    for (const tool of Object.values(TOOL_CLASSES)) addTool(tool);
-    const group = ToolGroupManager.createToolGroup(GROUP);
-    for (const tool of Object.values(TOOL_CLASSES)) group?.addTool(tool.toolName);
-    chooseTool('window');
+    startTools((imageId) => frames.get(imageId)?.instance.json);
+    chooseFor(tool);
     return Promise.resolve(new RenderingEngine(ENGINE));
   })();
   return starting;
@@ -136,27 +130,12 @@ function imagePlane(type: string, ...ids: unknown[]): object | undefined {
   };
 }
 
-const { MouseBindings } = ToolEnums;
-
-/** What the first button and one finger do; wheel scrolls, middle button pans, right button zooms, always. */
-export function chooseTool(name: ToolName): void {
-  const group = ToolGroupManager.getToolGroup(GROUP);
-  if (!group) return;
-  for (const tool of Object.values(TOOL_CLASSES))
-    group.setToolPassive(tool.toolName, { removeAllBindings: true });
-  const bindings = new Map<string, { mouseButton?: number; numTouchPoints?: number }[]>([
-    [StackScrollTool.toolName, [{ mouseButton: MouseBindings.Wheel }]],
-    [PanTool.toolName, [{ mouseButton: MouseBindings.Auxiliary }]],
-    [ZoomTool.toolName, [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }]],
-  ]);
-  const chosen = TOOL_CLASSES[name].toolName;
-  bindings.set(chosen, [
-    { mouseButton: MouseBindings.Primary },
-    { numTouchPoints: 1 },
-    ...(bindings.get(chosen) ?? []),
-  ]);
-  for (const [tool, some] of bindings) group.setToolActive(tool, { bindings: some });
-}
+const TELLING = [
+  Enums.Events.IMAGE_RENDERED,
+  Enums.Events.STACK_NEW_IMAGE,
+  Enums.Events.STACK_VIEWPORT_SCROLL,
+  Enums.Events.CAMERA_MODIFIED,
+];
 
 let nextId = 0;
 
@@ -171,6 +150,9 @@ export class ImageView {
   #closed = false;
   readonly #explaining = new Set<Frame>();
   #cine: ReturnType<typeof setInterval> | undefined;
+  #imageIds: ReadonlySet<string> = new Set();
+  /** The lookup table in use: chosen, or because the image has nothing else. */
+  #table: { readonly at: number; readonly data: GreyTable } | null = null;
 
   constructor(
     element: HTMLDivElement,
@@ -180,12 +162,7 @@ export class ImageView {
     this.#element = element;
     this.#onState = onState;
     this.#onProblem = onProblem;
-    for (const name of [
-      Enums.Events.IMAGE_RENDERED,
-      Enums.Events.STACK_NEW_IMAGE,
-      Enums.Events.CAMERA_MODIFIED,
-    ])
-      element.addEventListener(name, this.#tell);
+    for (const name of TELLING) element.addEventListener(name, this.#tell);
     eventTarget.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#failed);
   }
 
@@ -193,6 +170,8 @@ export class ImageView {
   async show(stack: readonly Frame[], at = Math.floor(stack.length / 2)): Promise<void> {
     const turn = (this.#turn += 1);
     this.#stack = stack;
+    this.#imageIds = new Set(stack.map(({ imageId }) => imageId));
+    this.#table = null;
     this.#onProblem(null);
     const engine = await start();
     if (this.#closed || turn !== this.#turn) return;
@@ -222,13 +201,17 @@ export class ImageView {
     }
     if (this.#closed || turn !== this.#turn) return;
     viewport.render();
-    void this.#prefetch(turn, at);
+    // PS3.3 §C.11.2: a lookup table where there is no window.
+    const first = stack[at] && greyChoices(stack[at].instance.json, stack[at].index)[0];
+    if (first?.kind === 'table') await this.grey(first);
+    void this.#prefetch(turn);
   }
 
-  async #prefetch(turn: number, at: number): Promise<void> {
-    const order = prefetchOrder(this.#stack.length, at);
+  async #prefetch(turn: number): Promise<void> {
+    const waiting = new Set(this.#stack.keys());
     const work = async (): Promise<void> => {
-      for (let next = order.shift(); next !== undefined; next = order.shift()) {
+      for (let next = nearest(waiting, this.index); next !== undefined; next = nearest(waiting, this.index)) {
+        waiting.delete(next);
         if (turn !== this.#turn || this.#closed) return;
         const id = this.#stack[next]?.imageId;
         if (id && !cache.isLoaded(id))
@@ -262,7 +245,8 @@ export class ImageView {
         problem = await reasonOf(frame);
         if (!problem && (await this.#again(frame))) return;
       }
-      if (!this.#closed && this.#stack.includes(frame))
+      // A reason that comes late must not cover another image.
+      if (!this.#closed && this.#stack[this.index] === frame)
         this.#onProblem(problem ?? new ImageProblem('DECODE', ''));
     } finally {
       this.#explaining.delete(frame);
@@ -287,21 +271,33 @@ export class ImageView {
   readonly #tell = (event?: Event): void => {
     const viewport = this.#viewport;
     if (!viewport || this.#closed) return;
-    if (event?.type === String(Enums.Events.STACK_NEW_IMAGE)) this.#onProblem(null);
+    if (event?.type === String(Enums.Events.STACK_NEW_IMAGE)) {
+      this.#onProblem(null);
+      this.#applyTable();
+    }
     const range = viewport.getProperties().voiRange;
-    const plane = this.#stack[this.index];
+    const plane = this.#stack[this.shown ?? -1];
     const oriented = plane ? planeOf(plane.instance.json, plane.index).orientation !== null : false;
     this.#onState({
       index: this.index,
-      window: range ? windowOf(range) : null,
+      shown: this.shown,
+      window: range && !this.#table ? windowOf(range) : null,
       zoom: viewport.getZoom(),
       letters: oriented ? edges(viewport) : null,
       inverted: viewport.getProperties().invert === true,
+      table: this.#table !== null,
     });
   };
 
   get index(): number {
     return this.#viewport?.getCurrentImageIdIndex() ?? 0;
+  }
+
+  /** Of the image on the screen; null before the first. */
+  get shown(): number | null {
+    const imageId = this.#viewport?.getCornerstoneImage()?.imageId;
+    const at = this.#stack.findIndex((frame) => frame.imageId === imageId);
+    return at < 0 ? null : at;
   }
 
   async goTo(index: number): Promise<void> {
@@ -319,14 +315,33 @@ export class ImageView {
     this.#viewport?.scroll(delta, false, false);
   }
 
-  window(centre: number, width: number): void {
-    this.#change((viewport) =>
-      viewport.setProperties({ voiRange: utilities.windowLevel.toLowHighRange(width, centre) }),
-    );
+  /** What the image on the screen may be shown in. */
+  choices(): GreyChoice[] {
+    const frame = this.#stack[this.shown ?? this.index];
+    return frame ? greyChoices(frame.instance.json, frame.index) : [];
+  }
+
+  async grey(choice: GreyChoice): Promise<void> {
+    const frame = this.#stack[this.shown ?? this.index];
+    const turn = this.#turn;
+    const table = choice.kind === 'table' && frame ? await readTable(frame.instance.json, choice.at) : null;
+    if (this.#closed || turn !== this.#turn) return;
+    if (this.#table && !table) this.#viewport?.resetProperties();
+    this.#table = table && { at: choice.kind === 'table' ? choice.at : 0, data: table };
+    this.#change((viewport) => applyChoice(viewport, choice));
+    this.#applyTable();
+    this.#viewport?.render();
+  }
+
+  #applyTable(): void {
+    if (this.#viewport && this.#table) drawTable(this.#viewport, this.#table.data);
   }
 
   invert(): void {
-    this.#change((viewport) => viewport.setProperties({ invert: viewport.getProperties().invert !== true }));
+    this.#change((viewport) => {
+      viewport.setProperties({ invert: viewport.getProperties().invert !== true });
+      this.#applyTable();
+    });
   }
 
   rotate(): void {
@@ -355,26 +370,41 @@ export class ImageView {
       viewport.setCamera({ flipHorizontal: false, flipVertical: false });
       viewport.setViewPresentation({ rotation: 0 });
       viewport.resetProperties();
+      const first = this.choices()[0];
+      if (first?.kind === 'table') void this.grey(first);
+      else this.#table = null;
     });
-    for (const one of annotation.state.getAllAnnotations())
-      if (one.annotationUID && this.#stack.some(({ imageId }) => imageId === one.metadata?.referencedImageId))
-        annotation.state.removeAnnotation(one.annotationUID);
+    removeMeasurements(this.#imageIds);
     this.#viewport?.render();
   }
 
-  /** Starts or stops running through the images. @returns whether it runs now. */
-  cine(on: boolean): boolean {
+  /** Gives up what is being drawn. @returns whether something was. */
+  cancel(): boolean {
+    return this.#viewport !== undefined && cancelDrawing(this.#element);
+  }
+
+  /** The chosen measurement, else the last one on this image. */
+  removeMeasurement(): void {
+    removeMeasurement(this.#imageIds, this.#stack[this.index]?.imageId);
+    this.#viewport?.render();
+  }
+
+  /** Images a second that the file asks for (PS3.3 §C.7.6.5), else 10. */
+  get fileRate(): number {
+    return Math.round(1000 / (this.#stack[this.index]?.instance.frameMs ?? 100)) || 1;
+  }
+
+  /** Runs through the images at `rate` a second, or stops at 0. @returns whether it runs now. */
+  cine(rate: number): boolean {
     clearInterval(this.#cine);
     this.#cine = undefined;
-    if (!on || this.#stack.length < 2) return false;
-    // 10 images a second where the object names no frame time.
-    const ms = Math.max(16, this.#stack[this.index]?.instance.frameMs ?? 100);
+    if (rate <= 0 || this.#stack.length < 2) return false;
     let busy = false;
     this.#cine = setInterval(() => {
       if (busy) return;
       busy = true;
       void this.goTo((this.index + 1) % this.#stack.length).finally(() => (busy = false));
-    }, ms);
+    }, 1000 / rate);
     return true;
   }
 
@@ -390,13 +420,8 @@ export class ImageView {
 
   close(): void {
     this.#closed = true;
-    this.cine(false);
-    for (const name of [
-      Enums.Events.IMAGE_RENDERED,
-      Enums.Events.STACK_NEW_IMAGE,
-      Enums.Events.CAMERA_MODIFIED,
-    ])
-      this.#element.removeEventListener(name, this.#tell);
+    this.cine(0);
+    for (const name of TELLING) this.#element.removeEventListener(name, this.#tell);
     eventTarget.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#failed);
     if (this.#viewport)
       void starting?.then((engine) => {
@@ -437,32 +462,9 @@ async function reasonOf({ imageId }: Frame): Promise<ImageProblem | null> {
 /** Patient data leave memory: decoded pixels, metadata and measurements. Called when a study is left or locked. */
 export function forgetImages(): void {
   if (!starting) return;
-  annotation.state.removeAllAnnotations();
+  forgetMeasurements();
   cache.purgeCache();
   for (const imageId of frames.keys()) wadors.metaDataManager.remove(imageId);
   frames.clear();
   plain.clear();
-}
-
-/** Centre and width as PS3.3 §C.11.2.1.2 counts them. */
-function windowOf({ lower, upper }: { lower: number; upper: number }): { centre: number; width: number } {
-  const { windowCenter, windowWidth } = utilities.windowLevel.toWindowLevel(lower, upper);
-  return { centre: windowCenter, width: windowWidth };
-}
-
-function edges(viewport: Types.IStackViewport): [string, string, string, string] {
-  const { clientWidth: width, clientHeight: height } = viewport.element;
-  const middle = viewport.canvasToWorld([width / 2, height / 2]);
-  const towards = (x: number, y: number): string => {
-    const end = viewport.canvasToWorld([x, y]);
-    const way = end.map((value, at) => value - (middle[at] ?? 0));
-    const length = Math.hypot(...way) || 1;
-    return directionLetters(way.map((value) => value / length));
-  };
-  return [
-    towards(width / 2, 0),
-    towards(width, height / 2),
-    towards(width / 2, height),
-    towards(0, height / 2),
-  ];
 }

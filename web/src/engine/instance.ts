@@ -8,6 +8,10 @@
 export interface JsonElement {
   readonly vr: string;
   readonly Value?: readonly unknown[];
+  /** Base64 (PS3.18 §F.2.7). */
+  readonly InlineBinary?: string;
+  /** Where the bytes are (PS3.18 §F.2.6). */
+  readonly BulkDataURI?: string;
 }
 export type DicomJson = Readonly<Record<string, JsonElement | undefined>>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { planeOf, readInstance, type DicomJson } from './instance.ts';
-import { buildStack, directionLetters, prefetchOrder, sortInstances } from './stack.ts';
+import { buildStack, directionLetters, nearest, sortInstances } from './stack.ts';
 
 const AXIAL = [1, 0, 0, 0, 1, 0];
 function slice(number: number, z: number | null, extra: Record<string, unknown[]> = {}): DicomJson {
@@ -59,9 +59,15 @@ describe('plane of a frame (PS3.3 §C.7.6.16)', () => {
   });
 });
 
-it('prefetches neighbours first and every image once', () => {
-  expect(prefetchOrder(5, 3)).toEqual([4, 2, 1, 0]);
-  expect(prefetchOrder(1, 0)).toEqual([]);
+it('fetches what is nearest to the image on the screen, wherever that has gone', () => {
+  const waiting = new Set([0, 1, 2, 3, 4]);
+  const order = [3, 3, 0, 0, 0].map((at) => {
+    const next = nearest(waiting, at) ?? -1;
+    waiting.delete(next);
+    return next;
+  });
+  expect(order).toEqual([3, 4, 0, 1, 2]);
+  expect(nearest(waiting, 0)).toBeUndefined();
 });
 
 it('names directions by the strongest axis first (LPS)', () => {

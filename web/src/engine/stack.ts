@@ -55,14 +55,12 @@ export function buildStack(studyUid: string, instances: readonly Instance[]): Fr
   );
 }
 
-/** Neighbours first, then the rest, nearest first. */
-export function prefetchOrder(count: number, at: number): number[] {
-  const order: number[] = [];
-  for (let away = 1; away < count; away += 1) {
-    if (at + away < count) order.push(at + away);
-    if (at - away >= 0) order.push(at - away);
-  }
-  return order;
+/** Of the images still to fetch the nearest to `at`, the next one before the one before; undefined when none is left. */
+export function nearest(waiting: ReadonlySet<number>, at: number): number | undefined {
+  let found: number | undefined;
+  const away = (one: number): number => Math.abs(one - at) * 2 + (one < at ? 1 : 0);
+  for (const one of waiting) if (found === undefined || away(one) < away(found)) found = one;
+  return found;
 }
 
 const dot = (a: readonly number[], b: readonly number[]): number =>

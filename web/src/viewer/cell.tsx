@@ -20,6 +20,8 @@ export interface CellProps {
   readonly overlays: boolean;
   readonly onActivate: () => void;
   readonly onView: (view: ImageView | null) => void;
+  /** Of the active cell only. */
+  readonly onState: (state: ViewState | null) => void;
   readonly onDropSeries: (seriesUid: string) => void;
 }
 
@@ -45,7 +47,7 @@ export function Cell(props: CellProps) {
         props.onDropSeries(uid);
       }}
     >
-      {series === undefined ? <p className="tile">{t('viewer.emptyCell')}</p> : null}
+      {series === undefined ? <p className="tile hint">{t('viewer.emptyCell')}</p> : null}
       {series?.otherPatient ? (
         <p className="cell-warning" role="alert">
           {t('viewer.otherPatient', { id: series.otherPatient.patientId })}
@@ -92,7 +94,7 @@ function SeriesImages(props: CellProps & { series: Series }) {
 
 function Images(props: CellProps & { stack: readonly Frame[] }) {
   const { t } = useTranslation();
-  const { stack, onView, active } = props;
+  const { stack, onView, onState, active } = props;
   const element = useRef<HTMLDivElement>(null);
   const view = useRef<ImageView | null>(null);
   const [state, setState] = useState<ViewState | null>(null);
@@ -115,13 +117,25 @@ function Images(props: CellProps & { stack: readonly Frame[] }) {
     onView(view.current);
     return () => onView(null);
   }, [active, onView, stack]);
+  useEffect(() => {
+    if (active) onState(state);
+  }, [active, onState, state]);
+  // Words are of the pixels on the screen; where a reason is shown, of the image that it is about.
+  const at = problem ? (state?.index ?? null) : (state?.shown ?? null);
+  const waiting = !problem && (state === null || state.shown !== state.index);
   return (
     <>
-      <div className="pixels" ref={element} data-testid="pixels" data-index={state?.index} />
+      <div className="pixels" ref={element} data-testid="pixels" data-index={state?.shown ?? undefined} />
+      {waiting ? (
+        <div className="waiting" role="status" aria-label={t('common.loading')}>
+          <Loader size="sm" />
+        </div>
+      ) : null}
       {problem ? <ReasonTile problem={problem} /> : null}
       {props.overlays ? (
         <Overlays
           stack={stack}
+          at={at}
           state={problem && state ? { ...state, letters: null, window: null } : state}
         />
       ) : null}
@@ -152,17 +166,20 @@ function ReasonTile({ problem }: { problem: ImageProblem }) {
   );
 }
 
-function Overlays({ stack, state }: { stack: readonly Frame[]; state: ViewState | null }) {
+function Overlays(props: { stack: readonly Frame[]; at: number | null; state: ViewState | null }) {
   const { t, i18n } = useTranslation();
-  const frame = stack[state?.index ?? -1];
-  if (!frame) return null;
-  const lines = corners(frame, stack.length, state, i18n.language, {
+  const { stack, at, state } = props;
+  const frame = at === null ? undefined : stack[at];
+  if (!frame || at === null) return null;
+  const lines = corners(frame, at, stack.length, state, i18n.language, {
     image: t('viewer.word.image'),
     window: t('viewer.word.window'),
     thickness: t('viewer.word.thickness'),
     position: t('viewer.word.position'),
     lossy: t('viewer.word.lossy'),
     pixels: t('viewer.word.pixels'),
+    table: t('viewer.word.table'),
+    zoom: t('viewer.word.zoom'),
   });
   return (
     <div className="overlays">

@@ -31,10 +31,13 @@ export interface OverlayWords {
   readonly position: string;
   readonly lossy: string;
   readonly pixels: string;
+  readonly table: string;
+  readonly zoom: string;
 }
 
 export function corners(
   frame: Frame,
+  at: number,
   total: number,
   state: ViewState | null,
   language: string,
@@ -58,7 +61,9 @@ export function corners(
       text('00080080'),
     ]),
     bottomLeft: present([
-      `${words.image} ${(state?.index ?? 0) + 1}/${total}`,
+      `${words.image} ${at + 1}/${total}`,
+      state ? `${words.zoom} ${Math.round(state.zoom * 100)} %` : '',
+      state?.table ? words.table : '',
       state?.window ? `${words.window} ${round(state.window.centre)} / ${round(state.window.width)}` : '',
       plane.spacing ? '' : words.pixels,
     ]),

@@ -1,17 +1,21 @@
 /** The viewer: whose study it is above, series at the side, the grid, tools and keys. Layer: web/viewer. */
 import './viewer.css';
-import { ActionIcon, Alert, Button, Menu, Modal, Table } from '@mantine/core';
-import { IconArrowLeft, IconHelp } from '@tabler/icons-react';
+import { ActionIcon, Alert, Button, Modal, Table } from '@mantine/core';
+import { IconArrowLeft } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { live } from '../api/live.ts';
-import { readStudy, seriesThumbnail, type Detail } from '../api/studies.ts';
-import { TOOLS, chooseTool, forgetImages, type ImageView, type ToolName } from '../engine/engine.ts';
+import { readStudy, type Detail } from '../api/studies.ts';
+import { chooseTool, forgetImages, type ImageView, type ViewState } from '../engine/engine.ts';
+import { nameMeasurements, type ToolName } from '../engine/tools.ts';
 import { formatDate, personName } from '../ui/format.ts';
 import { Loading, ProblemAlert, usePageTitle } from '../ui/page.tsx';
 import { Cell } from './cell.tsx';
-import { CT_WINDOWS, LAYOUTS, hang, type Layout } from './presets.ts';
+import { KEYS, TOOL_KEYS, greyOfKey } from './keys.ts';
+import { LAYOUTS, hang, type Layout } from './presets.ts';
+import { Strip } from './strip.tsx';
+import { Toolbar, type ActionName } from './toolbar.tsx';
 
 export interface ViewerProps {
   readonly studyUid: string;
@@ -38,45 +42,22 @@ export function ViewerPage(props: ViewerProps) {
   useEffect(() => () => forgetImages(), [studyUid]);
   if (study.error)
     return (
-      <main id="main">
+      <main id="main" className="viewer" style={{ padding: 24 }}>
         <ProblemAlert error={study.error} onRetry={() => void study.refetch()} />
-        <Button onClick={onBack}>{t('common.back')}</Button>
+        <Button variant="default" w="fit-content" onClick={onBack}>
+          {t('common.back')}
+        </Button>
       </main>
     );
-  if (!study.data) return <Loading />;
+  if (!study.data)
+    return (
+      <main id="main" className="viewer">
+        <Loading />
+      </main>
+    );
   // The key: another study starts from nothing, no image of the one before stays.
   return <Viewer key={studyUid} {...props} study={study.data} />;
 }
-
-const KEYS: readonly (readonly [string, string])[] = [
-  ['↑ ↓ PageUp PageDown Home End', 'scroll'],
-  ['W', 'tool.window'],
-  ['S', 'tool.scroll'],
-  ['P', 'tool.pan'],
-  ['Z', 'tool.zoom'],
-  ['L', 'tool.length'],
-  ['A', 'tool.angle'],
-  ['E', 'tool.ellipse'],
-  ['I', 'invert'],
-  ['R', 'rotate'],
-  ['H', 'flip'],
-  ['F', 'fit'],
-  ['+ −', 'zoomKeys'],
-  ['0', 'reset'],
-  ['C', 'cine'],
-  ['O', 'overlays'],
-  ['1 – 5', 'windows'],
-  ['?', 'help'],
-];
-const TOOL_KEYS: Readonly<Record<string, ToolName>> = {
-  w: 'window',
-  s: 'scroll',
-  p: 'pan',
-  z: 'zoom',
-  l: 'length',
-  a: 'angle',
-  e: 'ellipse',
-};
 
 function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
   const { t, i18n } = useTranslation();
@@ -85,19 +66,33 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
   const [active, setActive] = useState(0);
   const [tool, setTool] = useState<ToolName>('window');
   const [overlays, setOverlays] = useState(true);
-  const [playing, setPlaying] = useState(false);
+  const [rate, setRate] = useState(0);
   const [help, setHelp] = useState(false);
+  const [state, setState] = useState<ViewState | null>(null);
   const view = useRef<ImageView | null>(null);
   const onView = useCallback((next: ImageView | null) => {
-    view.current?.cine(false);
-    setPlaying(false);
+    view.current?.cine(0);
+    setRate(0);
+    setState(null);
     view.current = next;
   }, []);
+  // Tools are of the page, not of the viewer that was open before.
+  useEffect(() => chooseTool('window'), []);
+  useEffect(
+    () =>
+      nameMeasurements({
+        area: t('viewer.word.area'),
+        mean: t('viewer.word.mean'),
+        deviation: t('viewer.word.deviation'),
+        range: t('viewer.word.range'),
+      }),
+    [t],
+  );
   const name = personName(study.patientName);
   const shown = [name.main, name.beside].filter(Boolean).join(' · ') || t('list.noName');
   usePageTitle(shown);
+  const count = layout.rows * layout.columns;
   const seriesOf = (cell: number) => study.series.find((one) => one.seriesUid === cells[cell]);
-  const isCt = seriesOf(active)?.modality === 'CT';
   const pick = (next: ToolName): void => {
     setTool(next);
     chooseTool(next);
@@ -106,25 +101,17 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
     setCells((before) => before.map((one, at) => (at === cell ? uid : one)));
     setActive(cell);
   };
-  const cine = (): void => setPlaying(view.current?.cine(!playing) ?? false);
-  const actions = {
-    invert: () => view.current?.invert(),
-    rotate: () => view.current?.rotate(),
-    flip: () => view.current?.flip(),
-    fit: () => view.current?.fit(),
-    reset: () => view.current?.reset(),
-  } as const;
+  const play = (next: number): void => setRate(view.current?.cine(next) ? next : 0);
+  const toggleCine = (): void => play(rate > 0 ? 0 : (view.current?.fileRate ?? 0));
+  const act = (action: ActionName): void => {
+    if (action === 'erase') view.current?.removeMeasurement();
+    else view.current?.[action]();
+  };
 
   const onKey = (event: KeyboardEvent): void => {
     const target = event.target as HTMLElement;
-    if (
-      event.ctrlKey ||
-      event.metaKey ||
-      event.altKey ||
-      help ||
-      target.closest('input[type=text], [role=menu]')
-    )
-      return;
+    if (event.ctrlKey || event.metaKey || event.altKey || help) return;
+    if (target.closest('input[type=text], [role=menu], [role=dialog]')) return;
     const images: Readonly<Record<string, () => void>> = {
       ArrowDown: () => view.current?.scroll(1),
       ArrowUp: () => view.current?.scroll(-1),
@@ -132,22 +119,27 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
       PageUp: () => view.current?.scroll(-10),
       Home: () => void view.current?.goTo(0),
       End: () => void view.current?.goTo(Number.MAX_SAFE_INTEGER),
-      i: actions.invert,
-      r: actions.rotate,
-      h: actions.flip,
-      f: actions.fit,
-      0: actions.reset,
-      c: cine,
+      i: () => act('invert'),
+      r: () => act('rotate'),
+      h: () => act('flip'),
+      f: () => act('fit'),
+      0: () => act('reset'),
+      Delete: () => act('erase'),
+      Backspace: () => act('erase'),
+      c: toggleCine,
+      '[': () => (rate > 0 ? play(Math.max(1, Math.round(rate * 0.8))) : undefined),
+      ']': () => (rate > 0 ? play(Math.min(60, Math.ceil(rate * 1.25))) : undefined),
       o: () => setOverlays(!overlays),
       '+': () => view.current?.zoom(1.25),
       '-': () => view.current?.zoom(0.8),
+      Escape: () => (view.current?.cancel() ? undefined : onBack()),
       '?': () => setHelp(true),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const preset = isCt ? CT_WINDOWS[Number(key) - 1] : undefined;
+    const grey = greyOfKey(view.current?.choices() ?? [], key);
     const wanted = TOOL_KEYS[key];
     if (wanted) pick(wanted);
-    else if (preset) view.current?.window(preset.centre, preset.width);
+    else if (grey) void view.current?.grey(grey);
     else if (images[key]) images[key]();
     else return;
     event.preventDefault();
@@ -165,123 +157,73 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
   return (
     <main id="main" className="viewer">
       <header className="viewer-head">
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t('common.back')} onClick={onBack}>
-          <IconArrowLeft />
+        <ActionIcon
+          className="tool"
+          variant="transparent"
+          size={36}
+          aria-label={t('common.back')}
+          data-testid="viewer-back"
+          onClick={onBack}
+        >
+          <IconArrowLeft size={22} stroke={1.6} />
         </ActionIcon>
-        <h1 dir="auto" data-testid="viewer-patient">
-          {shown}
-        </h1>
-        <span>
-          {study.patientId} · {formatDate(study.birthDate, i18n.language)} {study.sex}
-        </span>
-        <span className="viewer-study" dir="auto">
-          {formatDate(study.date, i18n.language)} {study.description}
-        </span>
+        <div className="viewer-who">
+          <h1 dir="auto" data-testid="viewer-patient">
+            {shown}
+          </h1>
+          <span>
+            {[study.patientId, formatDate(study.birthDate, i18n.language), study.sex]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
+        </div>
+        <div className="viewer-study" dir="auto">
+          {[formatDate(study.date, i18n.language), study.description, study.accession]
+            .filter(Boolean)
+            .join(' · ')}
+        </div>
+        <Toolbar
+          tool={tool}
+          onTool={pick}
+          onAction={act}
+          inverted={state?.inverted ?? false}
+          choices={() => view.current?.choices() ?? []}
+          onGrey={(choice) => void view.current?.grey(choice)}
+          rate={rate}
+          canPlay={(seriesOf(active)?.frameCount ?? 0) > 1}
+          onPlay={toggleCine}
+          onRate={play}
+          overlays={overlays}
+          onOverlays={() => setOverlays(!overlays)}
+          layout={layout}
+          onLayout={(next) => {
+            setLayout(next);
+            setActive(0);
+          }}
+          onHelp={() => setHelp(true)}
+        />
       </header>
       {study.warnings?.length || study.series.some((one) => one.otherPatient) ? (
-        <Alert color="orange" role="alert" p="xs">
+        <Alert color="orange" variant="filled" role="alert" p="xs" radius={0}>
           {t('viewer.mismatch')}
         </Alert>
       ) : null}
-      <div className="viewer-tools" role="toolbar" aria-label={t('viewer.tools')}>
-        {TOOLS.map((one) => (
-          <Button
-            key={one}
-            size="compact-sm"
-            variant={tool === one ? 'filled' : 'default'}
-            aria-pressed={tool === one}
-            data-testid={`tool-${one}`}
-            onClick={() => pick(one)}
-          >
-            {t(`viewer.tool.${one}`)}
-          </Button>
-        ))}
-        <span className="gap" />
-        {(Object.keys(actions) as (keyof typeof actions)[]).map((one) => (
-          <Button key={one} size="compact-sm" variant="default" onClick={actions[one]}>
-            {t(`viewer.${one}`)}
-          </Button>
-        ))}
-        <Button
-          size="compact-sm"
-          variant={playing ? 'filled' : 'default'}
-          aria-pressed={playing}
-          onClick={cine}
-        >
-          {t('viewer.cine')}
-        </Button>
-        {isCt ? (
-          <Menu>
-            <Menu.Target>
-              <Button size="compact-sm" variant="default">
-                {t('viewer.windows')}
-              </Button>
-            </Menu.Target>
-            <Menu.Dropdown>
-              {CT_WINDOWS.map(({ key, centre, width }) => (
-                <Menu.Item key={key} onClick={() => view.current?.window(centre, width)}>
-                  {t(`viewer.preset.${key}`)} ({centre} / {width})
-                </Menu.Item>
-              ))}
-            </Menu.Dropdown>
-          </Menu>
-        ) : null}
-        <span className="gap" />
-        {LAYOUTS.map((one) => (
-          <Button
-            key={one.name}
-            size="compact-sm"
-            variant={layout === one ? 'filled' : 'default'}
-            aria-pressed={layout === one}
-            onClick={() => {
-              setLayout(one);
-              setActive(0);
-            }}
-          >
-            {one.name}
-          </Button>
-        ))}
-        <ActionIcon variant="subtle" color="gray" aria-label={t('viewer.help')} onClick={() => setHelp(true)}>
-          <IconHelp />
-        </ActionIcon>
-      </div>
       <div className="viewer-body">
-        <nav className="strip" aria-label={t('viewer.series')}>
-          {study.series.map((one) => (
-            <button
-              key={one.seriesUid}
-              type="button"
-              draggable
-              aria-current={cells[active] === one.seriesUid}
-              onDragStart={(event) => event.dataTransfer.setData('text/x-lightbox-series', one.seriesUid)}
-              onClick={() => put(active, one.seriesUid)}
-            >
-              {one.kind === 'image' ? (
-                <img
-                  src={seriesThumbnail(study.studyUid, one)}
-                  onError={(event) => (event.currentTarget.style.visibility = 'hidden')}
-                  alt=""
-                  loading="lazy"
-                  width={96}
-                  height={96}
-                />
-              ) : null}
-              <span dir="auto">{one.description || t('study.series', { number: one.number ?? '' })}</span>
-              <small>
-                {one.modality} · {t('study.frames', { count: one.frameCount })}
-                {one.otherPatient ? ' ⚠' : ''}
-              </small>
-            </button>
-          ))}
-        </nav>
+        <Strip
+          study={study}
+          current={cells[active]}
+          shown={new Set(cells.slice(0, count))}
+          onPick={(uid) => put(active, uid)}
+        />
         <div
           className="grid"
+          data-many={count > 1}
           style={{
             gridTemplateColumns: `repeat(${layout.columns}, minmax(0, 1fr))`,
             gridTemplateRows: `repeat(${layout.rows}, minmax(0, 1fr))`,
           }}
         >
-          {cells.slice(0, layout.rows * layout.columns).map((_, cell) => (
+          {cells.slice(0, count).map((_, cell) => (
             <Cell
               key={cell}
               studyUid={study.studyUid}
@@ -291,18 +233,26 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
               overlays={overlays}
               onActivate={() => setActive(cell)}
               onView={onView}
+              onState={setState}
               onDropSeries={(uid) => put(cell, uid)}
             />
           ))}
         </div>
       </div>
-      <Modal opened={help} onClose={() => setHelp(false)} title={t('viewer.help')}>
+      <Modal
+        opened={help}
+        onClose={() => setHelp(false)}
+        title={t('viewer.help')}
+        closeButtonProps={{ 'aria-label': t('common.close') }}
+      >
         <Table>
           <Table.Tbody>
             {KEYS.map(([key, what]) => (
               <Table.Tr key={key}>
                 <Table.Td>
-                  <kbd>{key}</kbd>
+                  {key.split(' ').map((one) => (
+                    <kbd key={one}>{one}</kbd>
+                  ))}
                 </Table.Td>
                 <Table.Td>{t(`viewer.${what}`)}</Table.Td>
               </Table.Tr>
