@@ -21,6 +21,8 @@ import type { HttpApp } from '../../platform/http.ts';
 import { type ApiContext, principalOf, VERSION } from './context.ts';
 
 const PREFERENCE_BYTES = 64 * 1024;
+/** RFC 5321 §4.5.3.1: 64 + 1 + 255 characters. */
+const SignIn = z.object({ email: z.string().max(320).optional() }).loose();
 
 export function sessionRoutes(app: HttpApp, context: ApiContext): void {
   const { config, people, sessions, audit, throttle } = context;
@@ -139,10 +141,9 @@ export function sessionRoutes(app: HttpApp, context: ApiContext): void {
   async function signIn(request: FastifyRequest, reply: FastifyReply, path: string): Promise<FastifyReply> {
     const address = addressOf(request);
     if (path === '/sign-out') return signOut(request, reply);
-    const { email } = z
-      .object({ email: z.string().max(320).optional() })
-      .loose()
-      .parse(request.body ?? {});
+    const given = SignIn.safeParse(request.body ?? {});
+    if (!given.success) throw new Fault('BAD_REQUEST', { part: 'body' });
+    const { email } = given.data;
     const names = [`address:${address}`, ...(email === undefined ? [] : [`person:${email.toLowerCase()}`])];
     for (const name of names) throttle.check(name);
     let answer: Answer;

@@ -1,36 +1,43 @@
 /**
  * Files from a browser: one DICOM file, or a ZIP of them as CDs and portals give out.
  *
- * Source: PS3.10 (files); ZIP: APPNOTE 6.3. A DICOMDIR is an index, not an object, and is passed over.
+ * Source: PS3.10 (files). A DICOMDIR is an index, not an object, and is passed over.
  * Layer:  server/doors/api. Bytes stream to disk; a ZIP is kept in a temporary file while it is read.
  */
-import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance } from 'fastify';
-import yauzl from 'yauzl';
 import { z } from 'zod';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { UploadResult } from '@lightbox/core/contract/api.ts';
+import { DicomReader } from '@lightbox/core/dicom/read.ts';
 import type { IngestOutcome, IngestSource } from '../../archive/types.ts';
+import type { Principal } from '../../identity/types.ts';
 import { chunksOf } from '../../platform/chunks.ts';
 import { toFault } from '../../platform/http.ts';
 import { type ApiContext, principalOf } from './context.ts';
+import { readZip, ZIP_LIMITS } from './unzip.ts';
 
 type Result = z.infer<typeof UploadResult>;
 
 /** A CD has 700 MB, a DVD 4.7 GB; a USB stick is not a ZIP. */
 const MAX_ZIP_BYTES = 16 * 1024 ** 3;
-const MAX_ZIP_FILES = 200_000;
-const MAX_UNPACKED_BYTES = 64 * 1024 ** 3;
-/** Bytes of one entry for each packed byte: deflate reaches 1,032, images 20 (attack: ZIP bomb). */
-const MAX_RATIO = 200;
-const RATIO_FREE_BYTES = 64 * 1024 ** 2;
+/** How often the room on the disk is looked at while a ZIP comes. */
+const LOOK_BYTES = 64 * 1024 ** 2;
+/** Files of a ZIP whose durability is waited for while the next is read: fdatasync takes a few ms each. */
+const MAX_FINISHING = 8;
+/** Preamble and prefix (PS3.10 §7.1): before that nobody can say what a file is. */
+const HEAD_BYTES = 132;
+const Named = z.object({ name: z.string().max(1000).default('file') });
 
 export async function uploadRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
+  const folder = join(context.config.dataDir, 'incoming');
+  // Left behind by a crash.
+  await rm(folder, { recursive: true, force: true });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     ['application/dicom', 'application/zip', 'application/octet-stream'],
@@ -40,19 +47,20 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.route({
     ...{ method: 'POST', url: '/api/upload', config: { right: 'study.store' } },
-    schema: { summary: 'One file: application/dicom, or application/zip; the name as ?name=' },
+    schema: {
+      summary: 'One file: application/dicom, or application/zip',
+      querystring: Named,
+    },
     handler: (request, reply) => {
-      const name = z.object({ name: z.string().max(1000).default('file') }).parse(request.query).name;
+      const { name } = request.query as z.output<typeof Named>;
       const body = request.body as Readable | undefined;
       if (!body) throw new Fault('BAD_REQUEST', { problem: 'no body' });
-      const source: IngestSource = {
-        kind: 'upload',
-        by: principalOf(request).id,
-        remoteAddress: principalOf(request).remoteAddress,
-      };
+      if (request.headers['content-encoding'] !== undefined)
+        throw new Fault('UNSUPPORTED_MEDIA', { problem: 'content-encoding' });
+      const principal = principalOf(request);
       const out = new PassThrough();
       const zip = request.headers['content-type']?.startsWith('application/zip') === true;
-      const work = zip ? unzip(body, source, out) : one(name, body, source, out);
+      const work = zip ? unzip(body, principal, out) : single(name, body, principal, out);
       void work
         .catch((error: unknown) => {
           const fault = toFault(error);
@@ -65,16 +73,22 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
     },
   });
 
-  async function one(name: string, bytes: Readable, source: IngestSource, out: PassThrough): Promise<void> {
-    const outcome = await take(bytes, source);
-    record(outcome, source);
-    tell(out, resultOf(name, outcome));
+  async function single(name: string, body: Readable, principal: Principal, out: PassThrough): Promise<void> {
+    const finish = await take(chunksOf(body), principal);
+    tell(out, resultOf(name, await finish()));
   }
 
-  async function take(bytes: Readable, source: IngestSource): Promise<IngestOutcome> {
+  /** Takes the bytes of one object. What it gives back waits until they are durable, and writes them down. */
+  async function take(
+    bytes: AsyncIterable<Buffer>,
+    principal: Principal,
+  ): Promise<() => Promise<IngestOutcome>> {
+    const source: IngestSource = {
+      ...{ kind: 'upload', by: principal.id, remoteAddress: principal.remoteAddress },
+    };
     const writer = await context.archive.ingest.begin(source, { form: 'part10' });
     try {
-      for await (const chunk of chunksOf(bytes)) {
+      for await (const chunk of bytes) {
         const pressed = writer.write(chunk);
         if (pressed) await pressed;
       }
@@ -82,115 +96,129 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
       await writer.abort();
       throw error;
     }
-    return writer.finish();
+    return async () => {
+      const outcome = await writer.finish();
+      context.audit.record({
+        event: 'store',
+        outcome: outcome.status === 'stored' || outcome.status === 'duplicate' ? 'success' : 'failed',
+        principal,
+        studyUids: outcome.studyUid === undefined ? [] : [outcome.studyUid],
+        detail: { door: 'upload', status: outcome.status },
+      });
+      return outcome;
+    };
   }
 
-  function record(outcome: IngestOutcome, source: IngestSource): void {
-    context.audit.record({
-      event: 'store',
-      outcome: outcome.status === 'refused' ? 'failed' : 'success',
-      principal: { kind: 'user', id: source.by, name: '', roles: [], remoteAddress: source.remoteAddress },
-      studyUids: outcome.studyUid === undefined ? [] : [outcome.studyUid],
-      detail: { door: 'upload', status: outcome.status },
-    });
-  }
-
-  async function unzip(body: Readable, source: IngestSource, out: PassThrough): Promise<void> {
-    const folder = join(context.config.dataDir, 'incoming');
+  async function unzip(body: Readable, principal: Principal, out: PassThrough): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, `${randomUUID()}.zip`);
+    const finishing = new Set<Promise<void>>();
+    let lost: Fault | undefined;
     try {
-      await pipeline(limited(body, MAX_ZIP_BYTES), createWriteStream(path, { mode: 0o600 }));
-      await eachEntry(path, async (name, bytes) => {
-        if (/(^|\/)DICOMDIR$/i.test(name)) return tell(out, { name, status: 'skipped' });
-        try {
-          await one(name, bytes, source, out);
-        } catch (error) {
-          const fault = toFault(error);
-          tell(out, failure(name, fault));
+      await pipeline(roomy(body), createWriteStream(path, { mode: 0o600 }));
+      const { size } = await stat(path);
+      for await (const member of readZip(path, size, ZIP_LIMITS)) {
+        const { name, fault } = member;
+        const fail = (error: unknown): void => {
+          const failed = toFault(error);
+          tell(out, failure(name, failed));
           // A full or failed disk will not do better with the next file.
-          if (fault.row.http >= 500) throw fault;
-        }
-      });
+          if (failed.row.http >= 500) lost = failed;
+        };
+        if (isIndex(name)) tell(out, { name, status: 'skipped' });
+        else if (isOfTheSystem(name)) continue;
+        else if (fault) fail(fault);
+        else if (member.length < HEAD_BYTES) tell(out, foreign(name));
+        else
+          try {
+            const { bytes, dicom } = await peek(member.open());
+            if (!dicom) {
+              tell(out, foreign(name));
+              await bytes.return(undefined);
+              continue;
+            }
+            const finish = await take(bytes, principal);
+            const done = finish()
+              .then((outcome) => tell(out, resultOf(name, outcome)), fail)
+              .finally(() => finishing.delete(done));
+            finishing.add(done);
+            if (finishing.size >= MAX_FINISHING) await Promise.race(finishing);
+          } catch (error) {
+            fail(error);
+          }
+        if (lost) throw lost;
+      }
     } finally {
+      await Promise.all(finishing);
       await rm(path, { force: true });
     }
   }
-}
 
-async function* limited(body: Readable, limit: number): AsyncGenerator<Buffer> {
-  let total = 0;
-  for await (const chunk of body) {
-    total += (chunk as Buffer).length;
-    if (total > limit) throw new Fault('UPLOAD_ZIP_LIMIT');
-    yield chunk as Buffer;
-  }
-}
-
-/** Every file of a ZIP in turn. @throws Fault UPLOAD_ZIP, UPLOAD_ZIP_LIMIT. */
-async function eachEntry(
-  path: string,
-  take: (name: string, bytes: Readable) => Promise<void>,
-): Promise<void> {
-  let zip: yauzl.ZipFile;
-  try {
-    zip = await new Promise<yauzl.ZipFile>((settle, fail) => {
-      const options = {
-        lazyEntries: true,
-        autoClose: false,
-        validateEntrySizes: true,
-        strictFileNames: false,
-      };
-      yauzl.open(path, options, (error, opened) => (error ? fail(error) : settle(opened)));
-    });
-  } catch (cause) {
-    throw new Fault('UPLOAD_ZIP', {}, { cause });
-  }
-  try {
-    if (zip.entryCount > MAX_ZIP_FILES) throw new Fault('UPLOAD_ZIP_LIMIT', { files: zip.entryCount });
-    let unpacked = 0;
-    for (;;) {
-      const entry = await nextEntry(zip);
-      if (!entry) return;
-      const name = entry.fileName;
-      if (name.endsWith('/') || /(^|\/)(__MACOSX|\.DS_Store|Thumbs\.db)/.test(name)) continue;
-      if ((entry.generalPurposeBitFlag & 1) !== 0) throw new Fault('UPLOAD_ENCRYPTED');
-      unpacked += entry.uncompressedSize;
-      const most = Math.max(RATIO_FREE_BYTES, entry.compressedSize * MAX_RATIO);
-      if (unpacked > MAX_UNPACKED_BYTES || entry.uncompressedSize > most) throw new Fault('UPLOAD_ZIP_LIMIT');
-      const bytes = await new Promise<Readable>((settle, fail) =>
-        zip.openReadStream(entry, (error, stream) =>
-          error ? fail(new Fault('UPLOAD_ZIP', {}, { cause: error })) : settle(stream),
-        ),
-      );
-      await take(name, bytes);
+  /** The bytes of a ZIP, as long as there is room for them. */
+  async function* roomy(body: Readable): AsyncGenerator<Buffer> {
+    let total = 0;
+    let looked = Number.NEGATIVE_INFINITY;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      total += chunk.length;
+      if (total > MAX_ZIP_BYTES) throw new Fault('UPLOAD_ZIP_LIMIT');
+      if (total - looked > LOOK_BYTES) {
+        looked = total;
+        if ((await context.archive.room()).full) throw new Fault('ARCHIVE_FULL');
+      }
+      yield chunk;
     }
-  } finally {
-    zip.close();
   }
 }
 
-function nextEntry(zip: yauzl.ZipFile): Promise<yauzl.Entry | undefined> {
-  return new Promise((settle, fail) => {
-    const done = (run: () => void): void => {
-      zip.removeListener('entry', onEntry);
-      zip.removeListener('end', onEnd);
-      zip.removeListener('error', onError);
-      run();
-    };
-    const onEntry = (entry: yauzl.Entry): void => done(() => settle(entry));
-    const onEnd = (): void => done(() => settle(undefined));
-    const onError = (cause: Error): void => done(() => fail(new Fault('UPLOAD_ZIP', {}, { cause })));
-    zip.once('entry', onEntry);
-    zip.once('end', onEnd);
-    zip.once('error', onError);
-    zip.readEntry();
-  });
+const isIndex = (name: string): boolean => /(^|\/)DICOMDIR$/i.test(name);
+/** What macOS and Windows put beside files. */
+const isOfTheSystem = (name: string): boolean =>
+  /(^|\/)(__MACOSX\/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)/i.test(name);
+
+/**
+ * Looks at the first bytes: viewers, pages and pictures lie beside the images on a CD, and are not kept. What begins like a DICOM
+ * file is taken, and kept for a human if it cannot be read to its end.
+ */
+async function peek(
+  content: AsyncIterable<Buffer>,
+): Promise<{ bytes: AsyncGenerator<Buffer>; dicom: boolean }> {
+  const source = content[Symbol.asyncIterator]();
+  const head: Buffer[] = [];
+  let length = 0;
+  while (length < HEAD_BYTES) {
+    const next = await source.next();
+    if (next.done === true) break;
+    head.push(next.value);
+    length += next.value.length;
+  }
+  async function* all(): AsyncGenerator<Buffer> {
+    try {
+      yield* head;
+      for (let next = await source.next(); next.done !== true; next = await source.next()) yield next.value;
+    } finally {
+      await source.return?.();
+    }
+  }
+  return { bytes: all(), dicom: length >= HEAD_BYTES && beginsAsDicom(Buffer.concat(head)) };
+}
+
+function beginsAsDicom(head: Buffer): boolean {
+  try {
+    new DicomReader().push(head);
+    return true;
+  } catch (error) {
+    return !(error instanceof Fault && error.code === 'DICOM_NOT_PART10');
+  }
 }
 
 function tell(out: PassThrough, result: Result): void {
   out.write(`${JSON.stringify(result)}\n`);
 }
+
+const foreign = (name: string): Result => {
+  const { code, row } = new Fault('DICOM_NOT_PART10');
+  return { name, status: 'skipped', code, message: row.meaning };
+};
 
 const failure = (name: string, fault: Fault): Result => ({
   ...{ name, status: 'refused', code: fault.code, message: fault.row.meaning },
