@@ -15,13 +15,50 @@ export interface Peer {
   readonly pid: number;
   readonly dicomPort: number;
   readonly aeTitle: string;
-  /** Root of the DICOMweb services, without trailing slash. */
+  readonly httpPort: number;
+  /** Path of the DICOMweb services, without trailing slash. */
   readonly dicomweb: string;
   readonly headers: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
-export async function startLightboxPeer(): Promise<Peer> {
+export interface LightboxPeer extends Peer {
+  /** The Cookie header of a signed-in administrator. */
+  readonly cookie: string;
+}
+
+/**
+ * Starts Orthanc and Lightbox, each empty, runs `work` and stops them, whatever happens, a Ctrl-C included.
+ */
+export async function withPeers<T>(work: (peers: Peers) => Promise<T>): Promise<T> {
+  const stops: Stop[] = [];
+  const stopAll = async (): Promise<void> => {
+    await Promise.allSettled(stops.splice(0).map((stop) => stop()));
+  };
+  const interrupted = (): void => void stopAll().finally(() => process.exit(130));
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  try {
+    const orthanc = await startOrthancPeer();
+    stops.push(() => orthanc.stop());
+    const lightbox = await startLightboxPeer();
+    stops.push(() => lightbox.stop());
+    return await work({ orthanc, lightbox, alsoStop: (stop) => stops.push(stop) });
+  } finally {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    await stopAll();
+  }
+}
+
+type Stop = () => Promise<void>;
+
+export interface Peers {
+  readonly orthanc: Peer;
+  readonly lightbox: LightboxPeer;
+  /** Stops something else with them. */
+  alsoStop(stop: Stop): void;
+}
+
+async function startLightboxPeer(): Promise<LightboxPeer> {
   const box = await Lightbox.ready();
   const cookie = await box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
   const allowed = await box.post(
@@ -37,15 +74,17 @@ export async function startLightboxPeer(): Promise<Peer> {
     pid: box.pid,
     dicomPort: box.dicomPort,
     aeTitle: 'LIGHTBOX',
-    dicomweb: `${box.url}/dicom-web`,
+    httpPort: box.httpPort,
+    dicomweb: '/dicom-web',
     headers: { authorization: `Bearer ${box.key}` },
+    cookie,
     stop: async () => {
       await box.stop();
     },
   };
 }
 
-export async function startOrthancPeer(): Promise<Peer> {
+async function startOrthancPeer(): Promise<Peer> {
   const plugins = '/usr/share/orthanc/plugins/libOrthancDicomWeb.so';
   if (!existsSync(plugins))
     throw new Error('Orthanc is not installed: apt-get install orthanc orthanc-dicomweb');
@@ -86,7 +125,8 @@ export async function startOrthancPeer(): Promise<Peer> {
         pid: child.pid ?? 0,
         dicomPort,
         aeTitle: 'ORTHANC',
-        dicomweb: `${url}/dicom-web`,
+        httpPort,
+        dicomweb: '/dicom-web',
         headers: {},
         stop: async () => {
           const ended = new Promise((settle) => child.once('exit', settle));

@@ -1,5 +1,6 @@
 /** Processor time and memory of a server and all its children, read from /proc; the machine's own noise beside it. */
 import { readFileSync, readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Clock ticks per second of /proc/<pid>/stat; 100 on every Linux we run on (getconf CLK_TCK). */
 const TICKS = 100;
@@ -45,6 +46,28 @@ export function cpuSeconds(pid: number): number {
   return tree(pid).reduce((sum, one) => sum + (all.get(one)?.ticks ?? 0), 0) / TICKS;
 }
 
+/** Processor seconds the whole machine has been busy since it started, by anybody (proc(5), /proc/stat). */
+export function machineSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = readFileSync(
+    '/proc/stat',
+    'utf8',
+  )
+    .split('\n', 1)[0]!
+    .split(/ +/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softirq + steal) / TICKS;
+}
+
+/** Waits until less than `cores` are busy over 0.7 s, at most `seconds`. */
+export async function quiet(cores: number, seconds: number): Promise<void> {
+  for (const began = performance.now(); performance.now() - began < seconds * 1000;) {
+    const before = machineSeconds();
+    await sleep(700);
+    if ((machineSeconds() - before) / 0.7 < cores) return;
+  }
+}
+
 /** Proportional set size of a tree in bytes: shared pages counted once. */
 export function memoryBytes(pid: number): number {
   let total = 0;
@@ -64,22 +87,37 @@ export interface Watched<T> {
   readonly seconds: number;
   readonly serverCpuSeconds: number;
   readonly serverPeakBytes: number;
+  /** Cores that were busy with neither the server nor the measuring side: the machine's noise. */
+  readonly otherCores: number;
 }
 
-/** Runs `work` while sampling the server's memory five times a second. */
-export async function watch<T>(pid: number, work: () => Promise<T>): Promise<Watched<T>> {
+/** Reading a tree of twenty processes takes some milliseconds of the same two cores that are measured. */
+const SAMPLE_MS = 500;
+/** What a server does just after its last answer (audit trail, caches) belongs to the bill. */
+const AFTERWORK_MS = 500;
+
+/**
+ * Runs `work` while sampling the server's memory.
+ *
+ * @param loadPid  The measuring side's process; its share, and our own, is not noise.
+ */
+export async function watch<T>(pid: number, loadPid: number, work: () => Promise<T>): Promise<Watched<T>> {
   let peak = memoryBytes(pid);
-  const timer = setInterval(() => (peak = Math.max(peak, memoryBytes(pid))), 200);
-  const cpu = cpuSeconds(pid);
+  const timer = setInterval(() => (peak = Math.max(peak, memoryBytes(pid))), SAMPLE_MS);
+  const ours = (): number =>
+    cpuSeconds(loadPid) + process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6;
+  const before = { server: cpuSeconds(pid), ours: ours(), machine: machineSeconds() };
   const began = performance.now();
   try {
     const result = await work();
     const seconds = (performance.now() - began) / 1000;
+    const known = cpuSeconds(pid) - before.server + ours() - before.ours;
+    const others = machineSeconds() - before.machine - known;
+    peak = Math.max(peak, memoryBytes(pid));
+    await sleep(AFTERWORK_MS);
     return {
-      result,
-      seconds,
-      serverCpuSeconds: cpuSeconds(pid) - cpu,
-      serverPeakBytes: Math.max(peak, memoryBytes(pid)),
+      ...{ result, seconds, serverCpuSeconds: cpuSeconds(pid) - before.server, serverPeakBytes: peak },
+      otherCores: Math.max(0, others / seconds),
     };
   } finally {
     clearInterval(timer);

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { arch, cpus, release, totalmem } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -15,8 +15,8 @@ export interface Figure {
   readonly values: readonly number[];
   /** True when more is better. */
   readonly more: boolean;
-  readonly serverCpuSeconds?: readonly number[];
-  readonly serverPeakBytes?: readonly number[];
+  /** Cores busy with other people's work during each repetition. */
+  readonly otherCores: readonly number[];
 }
 
 export function median(values: readonly number[]): number {
@@ -27,19 +27,38 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }
 
-/** Writes bench/results/<name>.json and prints the table with Lightbox's ratio to Orthanc, above 1 when Lightbox is better. */
+/** One run as it is kept. */
+export interface Result {
+  readonly name: string;
+  readonly at: string;
+  readonly commit: string;
+  /** True when the working tree was not as committed. */
+  readonly changed: boolean;
+  readonly machine: Readonly<Record<string, string | number>>;
+  /** Versions of the programs, and sizes. */
+  readonly setup: Readonly<Record<string, string>>;
+  readonly figures: readonly Figure[];
+}
+
+export interface ReportOptions {
+  /** Write it to bench/results, to be committed; otherwise to artefacts/bench. */
+  readonly keep: boolean;
+}
+
+/** Writes the result and prints it. */
 export function report(
   name: string,
-  figures: readonly Figure[],
-  versions: Readonly<Record<string, string>>,
+  { figures, setup }: Pick<Result, 'figures' | 'setup'>,
+  options: ReportOptions,
 ): void {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
-  const result = {
+  const result: Result = {
     name,
     at: new Date().toISOString(),
     commit: git('rev-parse', '--short', 'HEAD'),
-    changed: git('status', '--porcelain').length > 0,
+    // Results of earlier runs do not change what is measured.
+    changed: git('status', '--porcelain', '--', '.', ':!bench/results').length > 0,
     machine: {
       cpu: cpus()[0]?.model ?? '',
       cores: cpus().length,
@@ -48,34 +67,48 @@ export function report(
       arch: arch(),
       node: process.version,
     },
-    versions,
-    figures,
+    setup,
+    figures: figures.map((figure) => ({ ...figure, values: figure.values.map(rounded) })),
   };
-  mkdirSync(join(root, 'bench/results'), { recursive: true });
-  writeFileSync(join(root, 'bench/results', `${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
-  const show = (value: number): string =>
-    value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-  console.log(
-    `\n${'work'.padEnd(46)}${'Orthanc'.padStart(22)}${'Lightbox'.padStart(22)}${'ratio'.padStart(8)}`,
-  );
-  for (const work of new Set(figures.map((figure) => figure.work))) {
+  const folder = join(root, options.keep ? 'bench/results' : 'artefacts/bench');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+  console.log(`\n${table(figures)}\n\n${relative(root, join(folder, `${name}.json`))}`);
+}
+
+/** Four significant digits: more would claim what no run repeats. */
+const rounded = (value: number): number => Number(value.toPrecision(4));
+
+const show = (value: number): string =>
+  value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+
+/** Median (lowest-highest). */
+const cell = (figure: Figure | undefined): string =>
+  figure
+    ? `${show(median(figure.values))} (${show(Math.min(...figure.values))}-${show(Math.max(...figure.values))})`
+    : '';
+
+/** How many times Lightbox is better than `peer`: above 1 when it is. */
+export function ratio(peer: Figure, lightbox: Figure): number {
+  const [theirs, ours] = [median(peer.values), median(lightbox.values)];
+  return lightbox.more ? ours / theirs : theirs / ours;
+}
+
+/** A Markdown table of all figures, a column for each peer, and how many times Lightbox is better than the first of them. */
+export function table(figures: readonly Figure[]): string {
+  const peers = [...new Set(figures.map(({ peer }) => peer))];
+  const noise = Math.max(...figures.flatMap(({ otherCores }) => otherCores), 0);
+  const rows = [...new Set(figures.map(({ work, unit }) => `${work}, ${unit}`))].map((name) => {
     const of = (peer: string): Figure | undefined =>
-      figures.find((figure) => figure.work === work && figure.peer === peer);
-    const [theirs, ours] = [of('Orthanc'), of('Lightbox')];
-    const cell = (figure: Figure | undefined): string =>
-      figure
-        ? `${show(median(figure.values))} (${show(Math.min(...figure.values))}-${show(Math.max(...figure.values))})`
-        : '-';
-    const ratio =
-      theirs && ours
-        ? ours.more
-          ? median(ours.values) / median(theirs.values)
-          : median(theirs.values) / median(ours.values)
-        : undefined;
-    const unit = (ours ?? theirs)?.unit ?? '';
-    console.log(
-      `${`${work}, ${unit}`.padEnd(46)}${cell(theirs).padStart(22)}${cell(ours).padStart(22)}${(ratio === undefined ? '-' : `${ratio.toFixed(2)}x`).padStart(8)}`,
-    );
-  }
-  console.log(`\nbench/results/${name}.json`);
+      figures.find((figure) => `${figure.work}, ${figure.unit}` === name && figure.peer === peer);
+    const [other, lightbox] = [of(peers.find((peer) => peer !== 'Lightbox') ?? ''), of('Lightbox')];
+    const times = other && lightbox ? `${ratio(other, lightbox).toFixed(2)}x` : '';
+    return [name, ...peers.map((peer) => cell(of(peer))), times];
+  });
+  const head = ['work, median (lowest-highest)', ...peers, 'Lightbox'];
+  const widths = head.map((text, at) => Math.max(text.length, ...rows.map((row) => (row[at] ?? '').length)));
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0))).join(' | ')} |`;
+  const rule = `| ${widths.map((width, at) => (at === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`;
+  return [line(head), rule, ...rows.map(line), '', `Others used up to ${noise.toFixed(2)} cores.`].join('\n');
 }
