@@ -35,9 +35,12 @@ export function program(name: string): string | undefined {
   return undefined;
 }
 
-/** Things a test may need: programs by name, or 'testdata' for the shared data folder. */
+/** Things a test may need: programs by name, 'testdata' for the shared data folder, 'shared/standard' for another one. */
 export function missing(needs: readonly string[]): string[] {
-  return needs.filter((need) => (need === 'testdata' ? sharedTestdata() : program(need)) === undefined);
+  return needs.filter((need) => {
+    if (need === 'testdata') return sharedTestdata() === undefined;
+    return (need.startsWith('shared/') ? shared(need.slice(7)) : program(need)) === undefined;
+  });
 }
 
 const told = new Set<string>();

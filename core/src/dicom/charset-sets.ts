@@ -99,9 +99,12 @@ function codedSet(
   };
 }
 
-/** A single-byte right half. Bytes 0x80-0x9F are in no DICOM set, but real devices write Windows code pages there. */
+/** A single-byte right half. Bytes 0x80-0x9F are in no DICOM set: read, because real devices write Windows code pages there, never written. */
 const rightHalf = (name: string, final: string, label: string): CodedSet =>
-  codedSet(name, 'G1', 1, '-' + final, () => makeTable(singles(0x80, 0xff), (code) => [code], label));
+  codedSet(name, 'G1', 1, '-' + final, () => {
+    const { toText, fromText } = makeTable(singles(0x80, 0xff), (code) => [code], label);
+    return { toText, fromText: new Map([...fromText].filter(([, code]) => code >= 0xa0)) };
+  });
 
 /** ISO IR 14, the left half of JIS X 0201: ASCII but for the yen sign and the overline (PS3.5 §6.1.2.2, Annex H). */
 function romajiTable(): Table {

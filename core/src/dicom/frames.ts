@@ -8,7 +8,7 @@
 import type { BulkValue, DataSet, Fragment } from './data-set.ts';
 import { Tags } from './tags.gen.ts';
 import type { ParsedObject, PixelDataLocation } from './parsed.ts';
-import { bigints, integer } from './values.ts';
+import { bigints, integer, text } from './values.ts';
 
 /** Frames of equal size one after the other. Ranges are computed, so that 100,000 frames cost nothing. */
 export interface NativeFrames {
@@ -71,11 +71,10 @@ function native(ds: DataSet, pixelData: PixelDataLocation, declared: number): Na
   return { kind: 'native', frameCount: Math.min(declared, available), offset, length, frameBits };
 }
 
-/** YBR_FULL_422 native has two luminance samples to one pair of colour differences (PS3.3 §C.7.6.3.1.2). */
+/** YBR_FULL_422 native, and the retired YBR_PARTIAL_422, has two luminance samples to one pair of colour differences (PS3.3 §C.7.6.3.1.2). */
 function nativeFrameBits(ds: DataSet, rows: number, columns: number, samples: number, bits: number): number {
-  const bytes = ds.elements.get(Tags.PhotometricInterpretation)?.bytes;
-  const subsampled =
-    bytes !== undefined && samples === 3 && String.fromCharCode(...bytes.subarray(0, 12)) === 'YBR_FULL_422';
+  const photometric = text(ds, Tags.PhotometricInterpretation);
+  const subsampled = samples === 3 && (photometric === 'YBR_FULL_422' || photometric === 'YBR_PARTIAL_422');
   return rows * columns * bits * (subsampled ? 2 : samples);
 }
 
@@ -184,9 +183,14 @@ export function groupFragments(table: FrameTable, starts: readonly boolean[]): F
   return { ...table, frames, frameCount: frames.length };
 }
 
-/** True when the bytes begin a JPEG, JPEG-LS, JPEG 2000 or JPEG XL codestream (SOI, SOC+SIZ, JP2 box, FF0A, JXL box). */
+/**
+ * True when the bytes begin a JPEG, JPEG-LS, JPEG 2000 or JPEG XL codestream (SOI, SOC+SIZ, JP2 box, FF0A, JXL box),
+ * or an RLE frame (1 to 15 segments, the first behind the 64 bytes of the header: PS3.5 §G.5).
+ */
 export function startsCodestream(head: Uint8Array): boolean {
-  const [a, b, c, d, e, f] = head;
+  const [a = 0, b, c, d, e, f, g, h] = head;
+  if (a >= 1 && a <= 15 && b === 0 && c === 0 && d === 0 && e === 64 && f === 0 && g === 0 && h === 0)
+    return true;
   if (a === 0xff && b === 0xd8 && c === 0xff) return true;
   if (a === 0xff && b === 0x4f && c === 0xff && d === 0x51) return true;
   if (a === 0xff && b === 0x0a) return true;

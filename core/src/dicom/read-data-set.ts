@@ -7,10 +7,24 @@
  */
 import { Fault } from '../base/fault.ts';
 import type { ByteWindow } from './byte-window.ts';
-import { decodeCharsets, implicitVr, type Layout, sniffLayout } from './read-rules.ts';
-import type { DataSet, Element, Fragment, Tag } from './data-set.ts';
-import { isPrivate, lookup, tagText } from './dictionary.ts';
-import type { PixelDataLocation, ReadLimits, Warning, WarningCode } from './parsed.ts';
+import { decodeCharsets, implicitVr, sniffLayout } from './read-rules.ts';
+import {
+  type Budget,
+  dataSetOf,
+  type FragmentsFrame,
+  type Frame,
+  type Header,
+  isCapital,
+  isPixelData,
+  noFragments,
+  type ParserOptions,
+  type SequenceFrame,
+  type SetFrame,
+  warn,
+} from './read-state.ts';
+import type { DataSet, Element, Tag } from './data-set.ts';
+import { isPrivate, tagText } from './dictionary.ts';
+import type { PixelDataLocation } from './parsed.ts';
 import { Tags } from './tags.gen.ts';
 import { type Vr, vrOfBytes } from './vr.ts';
 
@@ -18,78 +32,6 @@ const UNDEFINED = 0xffffffff;
 const ITEM = 0xfffee000;
 const ITEM_END = 0xfffee00d;
 const SEQUENCE_END = 0xfffee0dd;
-const WARNINGS_PER_CODE = 16;
-
-/** Elements of the data set itself or of one item. */
-interface SetFrame {
-  readonly kind: 'set';
-  /** Where it ends; infinite when a delimiter, or the end of the stream, ends it. */
-  readonly end: number;
-  /** Where it has to end at the latest, by the lengths of what it is in. */
-  readonly limit: number;
-  implicit: boolean;
-  littleEndian: boolean;
-  readonly elements: Map<Tag, Element>;
-  charsets: readonly string[];
-  /** Pixel Representation in force: tells US from SS where the dictionary leaves it open (PS3.5 §A.1). */
-  signed: boolean;
-  /** Highest tag so far, -1 before the first element. */
-  last: number;
-  sorted: boolean;
-}
-
-interface SequenceFrame {
-  readonly kind: 'sequence';
-  readonly end: number;
-  readonly limit: number;
-  readonly implicit: boolean;
-  readonly littleEndian: boolean;
-  readonly tag: Tag;
-  readonly vr: Vr;
-  readonly offset: number;
-  readonly items: DataSet[];
-}
-
-/** Encapsulated pixel data (PS3.5 §A.4). */
-interface FragmentsFrame {
-  readonly kind: 'fragments';
-  readonly end: number;
-  readonly limit: number;
-  readonly tag: Tag;
-  readonly vr: Vr;
-  /** Of the first item's header. */
-  readonly offset: number;
-  readonly fragments: Fragment[];
-  table: Uint8Array | undefined;
-  readonly top: boolean;
-}
-
-type Frame = SetFrame | SequenceFrame | FragmentsFrame;
-
-/** Counts shared by all the parsers of one object. */
-export interface Budget {
-  readonly limits: ReadLimits;
-  elements: number;
-  items: number;
-  headerBytes: number;
-  readonly warnings: Warning[];
-  readonly warned: Map<WarningCode, number>;
-}
-
-export interface ParserOptions {
-  readonly layout: Layout;
-  readonly keepBytes: number;
-  readonly keep: ReadonlySet<Tag>;
-  readonly onMismatch: 'fault' | 'warn';
-  /** Stops before the first element of another group: file meta information. */
-  readonly onlyGroup?: number | undefined;
-}
-
-export function warn(budget: Budget, code: WarningCode, offset: number, tag?: Tag): void {
-  const count = (budget.warned.get(code) ?? 0) + 1;
-  budget.warned.set(code, count);
-  if (count <= WARNINGS_PER_CODE) budget.warnings.push({ code, offset, tag });
-}
 
 export class DataSetParser {
   readonly #window: ByteWindow;
@@ -184,7 +126,10 @@ export class DataSetParser {
   }
 
   #step(frame: Frame): boolean {
-    if (this.#window.available < 8) return false;
+    const window = this.#window;
+    // What is left of an item or sequence is too short for anything to be in it.
+    if (window.offset + 8 > frame.limit) throw new Fault('DICOM_LENGTH', { at: window.offset });
+    if (window.available < 8) return false;
     if (frame.kind === 'set') return this.#element(frame);
     return frame.kind === 'sequence' ? this.#item(frame) : this.#fragment(frame);
   }
@@ -202,20 +147,25 @@ export class DataSetParser {
     }
     if (frame.last < 0 && !this.#begin(frame)) return true;
     if (group === 0xfffe) return this.#delimiter(frame, tag);
-    if (frame === this.#root && this.#pixelData && (tag === 0 || tag === 0xffffffff)) {
+    if (frame === this.#root && this.#isPadding(frame, tag)) {
       warn(this.#budget, 'TRAILING_BYTES', window.offset);
       this.#trailing = true;
       return true;
     }
+    // A command in a data set is a message cut at the wrong place (PS3.7 §6.3.1): nothing in it is to be believed.
+    if (group === 0) throw new Fault('DICOM_STRUCTURE', { tag: tagText(tag), at: window.offset });
     const header = this.#header(frame, tag);
     if (!header) return false;
     const { vr, size, length } = header;
     const start = window.offset + size;
-    if (length !== UNDEFINED && start + length > frame.limit)
+    if (start + (length === UNDEFINED ? 0 : length) > frame.limit)
       throw new Fault('DICOM_LENGTH', { tag: tagText(tag), at: window.offset });
     if (frame === this.#root && isPixelData(tag)) return this.#pixels(frame, tag, header);
     if (vr === 'SQ' || length === UNDEFINED) return this.#open(frame, tag, header);
-    if (vr === 'UN' && this.#holdsItems(frame, tag, header)) return this.#open(frame, tag, header);
+    if (vr === 'UN' && this.#mayHoldItems(frame, tag, length)) {
+      if (window.available < size + 4) return false;
+      if (window.tag(window.at + size, true) === ITEM) return this.#open(frame, tag, header);
+    }
     const kept = length <= this.#options.keepBytes || this.#options.keep.has(tag);
     this.#spend(size + (kept ? length : 0));
     if (kept && window.available < size + length) {
@@ -233,6 +183,15 @@ export class DataSetParser {
       this.#put(frame, { tag, vr, bulk: { offset: start, length } });
     }
     return true;
+  }
+
+  /** Behind the pixels anything that cannot be a tag; behind other elements eight zeros, as files on media are filled up. */
+  #isPadding(frame: SetFrame, tag: Tag): boolean {
+    if (tag !== 0 && tag !== 0xffffffff) return false;
+    return (
+      this.#pixelData !== undefined ||
+      (tag === 0 && frame.last > 0 && this.#window.u32(this.#window.at + 4, true) === 0)
+    );
   }
 
   /** Looks whether the first element is written as declared; false when the frame was changed to what is there. */
@@ -261,7 +220,10 @@ export class DataSetParser {
     const { at } = window;
     if (frame.implicit) {
       const length = window.u32(at + 4, frame.littleEndian);
-      return { vr: implicitVr(tag, frame.signed), size: 8, length };
+      const known = implicitVr(tag, frame.signed, frame.elements);
+      // That a private element is a sequence is only believed when an item begins it: see `#mayHoldItems`.
+      const vr = known === 'SQ' && isPrivate(tag) && length !== UNDEFINED ? 'UN' : known;
+      return { vr, size: 8, length };
     }
     const first = window.bytes[at + 4] ?? 0;
     const second = window.bytes[at + 5] ?? 0;
@@ -276,10 +238,10 @@ export class DataSetParser {
     return { vr: this.#known(frame, tag, facts?.vr ?? 'UN', length), size, length, warning: odd ?? form };
   }
 
-  /** UN of a tag the dictionary knows holds what implicit VR little endian would (PS3.5 §6.2.2, Note 2). */
+  /** UN of a tag the dictionaries know holds what implicit VR little endian would (PS3.5 §6.2.2, Note 2). */
   #known(frame: SetFrame, tag: Tag, vr: Vr, length: number): Vr {
-    if (vr !== 'UN' || length === UNDEFINED || !frame.littleEndian || isPrivate(tag)) return vr;
-    const known = implicitVr(tag, frame.signed);
+    if (vr !== 'UN' || length === UNDEFINED || !frame.littleEndian) return vr;
+    const known = implicitVr(tag, frame.signed, frame.elements);
     return known === 'SQ' ? vr : known;
   }
 
@@ -305,8 +267,8 @@ export class DataSetParser {
       return;
     }
     const group = Math.floor(tag / 0x10000);
-    if (this.#options.onlyGroup === undefined && (group === 0 || group === 2)) {
-      // Command and meta elements have no place in a data set (PS3.5 §7.1).
+    if (this.#options.onlyGroup === undefined && group === 2) {
+      // Meta elements have no place in a data set (PS3.10 §7.1).
       warn(this.#budget, 'GROUP', offset, tag);
       return;
     }
@@ -326,11 +288,10 @@ export class DataSetParser {
 
   // --- sequences
 
-  /** UN of a sequence the dictionary knows, with a length: implicit VR little endian inside (PS3.5 §6.2.2, Note 2). */
-  #holdsItems(frame: SetFrame, tag: Tag, { size, length }: Header): boolean {
-    const window = this.#window;
-    if (frame.implicit || isPrivate(tag) || length < 8 || lookup(tag)?.vr !== 'SQ') return false;
-    return window.available >= size + 4 && window.tag(window.at + size, true) === ITEM;
+  /** UN of a sequence the dictionaries know, with a length: implicit VR little endian inside (PS3.5 §6.2.2, Note 2). */
+  #mayHoldItems(frame: SetFrame, tag: Tag, length: number): boolean {
+    if (length < 8 || (frame.implicit && !isPrivate(tag))) return false;
+    return implicitVr(tag, frame.signed, frame.elements) === 'SQ';
   }
 
   #open(frame: SetFrame, tag: Tag, header: Header): boolean {
@@ -520,27 +481,4 @@ export class DataSetParser {
     const declared = bytes ? Number.parseInt(String.fromCharCode(...bytes.subarray(0, 16)), 10) : 1;
     return frame.top && frame.fragments.length >= (declared || 1);
   }
-}
-
-interface Header {
-  readonly vr: Vr;
-  /** Bytes of tag, VR and length. */
-  readonly size: number;
-  /** Of the value; 0xFFFFFFFF when undefined. */
-  readonly length: number;
-  readonly warning?: WarningCode | undefined;
-}
-
-const noFragments = (top: boolean): Pick<FragmentsFrame, 'fragments' | 'table' | 'top'> => ({
-  ...{ fragments: [], table: undefined, top },
-});
-
-const isCapital = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a;
-
-const isPixelData = (tag: Tag): boolean =>
-  tag === Tags.PixelData || tag === Tags.FloatPixelData || tag === Tags.DoubleFloatPixelData;
-
-function dataSetOf({ elements, littleEndian, charsets, sorted }: SetFrame): DataSet {
-  if (sorted) return { elements, littleEndian, charsets };
-  return { elements: new Map([...elements].sort(([a], [b]) => a - b)), littleEndian, charsets };
 }

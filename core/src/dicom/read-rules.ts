@@ -5,8 +5,9 @@
  * Layer:  core/dicom.
  */
 import type { ByteWindow } from './byte-window.ts';
-import type { Tag } from './data-set.ts';
-import { isPrivate, isPrivateCreator, lookup } from './dictionary.ts';
+import type { Element, Tag } from './data-set.ts';
+import { creatorTagOf, isPrivate, isPrivateCreator, lookup } from './dictionary.ts';
+import { privateVr } from './private-dictionary.ts';
 import { type Vr, vrOfBytes } from './vr.ts';
 
 /** How elements are written. */
@@ -19,11 +20,12 @@ export interface Layout {
  * VR of an element written without one.
  *
  * @param signed  Pixel Representation of the data set or item is 1.
+ * @param before  Elements of the same data set or item read so far, the private creators among them.
  */
-export function implicitVr(tag: Tag, signed: boolean): Vr {
+export function implicitVr(tag: Tag, signed: boolean, before: ReadonlyMap<Tag, Element>): Vr {
   if ((tag & 0xffff) === 0) return 'UL';
   if (isPrivateCreator(tag)) return 'LO';
-  if (isPrivate(tag)) return 'UN';
+  if (isPrivate(tag)) return vrOfPrivate(tag, before);
   const entry = lookup(tag);
   if (!entry) return 'UN';
   const { vrs } = entry;
@@ -31,6 +33,15 @@ export function implicitVr(tag: Tag, signed: boolean): Vr {
   if (vrs.includes('OW')) return 'OW';
   if (vrs.includes('US') && vrs.includes('SS')) return signed ? 'SS' : 'US';
   return entry.vr;
+}
+
+/** By the creator of its block; UN when nobody reserved it, or it is none of those known (PS3.5 §7.8.1). */
+function vrOfPrivate(tag: Tag, before: ReadonlyMap<Tag, Element>): Vr {
+  const creatorTag = creatorTagOf(tag);
+  const creator = creatorTag === undefined ? undefined : before.get(creatorTag)?.bytes;
+  // LO holds 64 characters, and those known are of the default repertoire.
+  if (!creator || creator.length === 0 || creator.length > 64) return 'UN';
+  return privateVr(String.fromCharCode(...creator).replace(/[\0 ]+$/, ''), tag) ?? 'UN';
 }
 
 /** Values of Specific Character Set, as the raw bytes tell. */

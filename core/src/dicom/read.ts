@@ -11,8 +11,9 @@ import { ByteWindow } from './byte-window.ts';
 import { emptyDataSet } from './element.ts';
 import type { DataSet } from './data-set.ts';
 import { DEFAULT_LIMITS, type ParsedObject, type ReadOptions, type WarningCode } from './parsed.ts';
-import { type Budget, DataSetParser, type ParserOptions, warn } from './read-data-set.ts';
+import { DataSetParser } from './read-data-set.ts';
 import { looksLikeDataSet, sniffLayout } from './read-rules.ts';
+import { type Budget, type ParserOptions, warn } from './read-state.ts';
 import { Tags } from './tags.gen.ts';
 import {
   EXPLICIT_BE,

@@ -54,6 +54,11 @@ export function number(ds: DataSet, tag: Tag): number | undefined {
   return numbers(ds, tag)[0];
 }
 
+/** DS or IS values each in its place, for attributes whose values belong together by number: NaN where there is none. */
+export function decimalsInPlace(ds: DataSet, tag: Tag): number[] {
+  return texts(ds, tag).map((value) => decimals(value, false)[0] ?? Number.NaN);
+}
+
 /** An integer in a range, undefined for anything else. */
 export function integer(ds: DataSet, tag: Tag, min = 0, max = Number.MAX_SAFE_INTEGER): number | undefined {
   const value = number(ds, tag);

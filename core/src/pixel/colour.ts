@@ -54,6 +54,23 @@ export function paletteToRgb(samples: Samples, palette: readonly [Lut, Lut, Lut]
   return out;
 }
 
+/**
+ * Grey with some values in colour: those from the first that the palettes map (PS3.3 §C.8.16.2.1.1.1).
+ *
+ * @param shown  One grey byte to a pixel.
+ */
+export function withPalette(
+  samples: Samples,
+  shown: Uint8Array,
+  palette: readonly [Lut, Lut, Lut],
+): Uint8Array {
+  const out = paletteToRgb(samples, palette);
+  const { first } = palette[0];
+  for (let at = 0; at < samples.length; at += 1)
+    if ((samples[at] ?? 0) < first) out.fill(shown[at] ?? 0, at * 3, at * 3 + 3);
+  return out;
+}
+
 type Convert = (a: number, b: number, c: number, out: Uint8Array, at: number) => void;
 
 function conversion(photometric: string): Convert {

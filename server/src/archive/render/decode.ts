@@ -62,7 +62,7 @@ export async function decodeFrame(
     case 'none':
       return { bytes, image };
     case 'rle':
-      return { bytes: decodeRle(bytes, image), image };
+      return { bytes: decodeRle(bytes, image), image: afterDecoding(codec, image) };
     case 'deflate':
       // PS3.5 §A.4.13: each frame a deflate stream of its own; its output is known beforehand (attack A20).
       try {
@@ -195,7 +195,8 @@ function afterDecoding(codec: PixelCodec, image: ImagePixel): ImagePixel {
   if (image.samples === 1) return image;
   if (codec === 'jpeg2000' || codec === 'htj2k' || codec === 'jpeg-xl')
     return { ...image, photometric: photometric.startsWith('YBR') ? 'RGB' : photometric };
-  // JPEG gives full chroma whatever was subsampled inside.
+  // JPEG gives full chroma whatever was subsampled inside, and so do the planes of RLE.
+  if (photometric === 'YBR_PARTIAL_422') return { ...image, photometric: 'YBR_PARTIAL_420' };
   return { ...image, photometric: photometric === 'YBR_FULL_422' ? 'YBR_FULL' : photometric };
 }
 

@@ -13,7 +13,7 @@ export interface Job {
   readonly bytes: Uint8Array;
   readonly codec: PixelCodec;
   readonly image: ImagePixel;
-  /** Make 8-bit grey or RGB of it; otherwise the pixels are given as they are. */
+  /** Make 8-bit grey or RGB of it; otherwise the pixels are given as they are. A palette with grey ones is supplemental. */
   readonly show:
     { readonly grey: GreyTransform; readonly palette: readonly [Lut, Lut, Lut] | undefined } | undefined;
 }

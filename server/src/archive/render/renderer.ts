@@ -8,11 +8,12 @@ import { Readable } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
+import { dataSetOf, withElements } from '@lightbox/core/dicom/element.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { EXPLICIT_LE, IMPLICIT_LE, readingSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
-import { items } from '@lightbox/core/dicom/values.ts';
+import { items, text } from '@lightbox/core/dicom/values.ts';
 import { type GreyTransform, greyTransform } from '@lightbox/core/pixel/grey.ts';
-import { imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
+import { type ImagePixel, imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
@@ -130,7 +131,7 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
 async function showing(
   source: ObjectSource,
   index: number,
-  image: { readonly signed: boolean; readonly photometric: string },
+  image: ImagePixel,
 ): Promise<{ grey: GreyTransform; palette: readonly [Lut, Lut, Lut] | undefined }> {
   const { dataSet } = source;
   const groups: readonly (DataSet | undefined)[] = [
@@ -142,8 +143,29 @@ async function showing(
       ? [...items(group, Tags.PixelValueTransformationSequence), ...items(group, Tags.FrameVOILUTSequence)]
       : [],
   );
-  const grey = greyTransform([...macros, dataSet], image.signed, image.photometric);
-  if (image.photometric !== 'PALETTE COLOR') return { grey, palette: undefined };
+  const sets: DataSet[] = [];
+  for (const set of [...macros, dataSet]) sets.push(await withTables(source, set));
+  const grey = greyTransform(sets, image);
+  if (image.photometric !== 'PALETTE COLOR' && !hasSupplementalPalette(dataSet, image))
+    return { grey, palette: undefined };
   const whole = await hydrated(source, dataSet, MAX_TABLE_BYTES, new Set(PALETTE_DATA));
-  return { grey, palette: readPalette(whole, image.signed) };
+  const palette = readPalette(whole, image.signed);
+  return { grey: { ...grey, colourFrom: palette?.[0].first }, palette };
+}
+
+/** Grey pixels of which the higher values are in colour (PS3.3 §C.8.16.2.1.1.1). */
+function hasSupplementalPalette(ds: DataSet, { photometric }: ImagePixel): boolean {
+  const presentation = text(ds, Tags.PixelPresentation);
+  return photometric === 'MONOCHROME2' && (presentation === 'COLOR' || presentation === 'MIXED');
+}
+
+/** A set with the data of its Modality and VOI LUTs in memory: 65,536 entries are more than a header keeps. */
+async function withTables(source: ObjectSource, set: DataSet): Promise<DataSet> {
+  const tables = [Tags.ModalityLUTSequence, Tags.VOILUTSequence].flatMap((tag) => {
+    const element = set.elements.get(tag);
+    return element?.items?.some((item) => item.elements.get(Tags.LUTData)?.bulk) ? [element] : [];
+  });
+  if (tables.length === 0) return set;
+  const read = await hydrated(source, dataSetOf(tables, set.charsets, set.littleEndian), MAX_TABLE_BYTES);
+  return withElements(set, read.elements.values());
 }

@@ -6,7 +6,7 @@
  * Layer:  server/archive.
  */
 import { promisify } from 'node:util';
-import { inflateRaw } from 'node:zlib';
+import { constants, inflateRaw } from 'node:zlib';
 import { Readable } from 'node:stream';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
@@ -61,7 +61,9 @@ async function openDeflated(
   syntax: TransferSyntax,
 ): Promise<ObjectSource> {
   const packed = await retrieve.read(ref, ref.dataSetOffset, ref.length);
-  const bytes = await inflate(packed, { maxOutputLength: MAX_BYTES }).catch((cause: unknown) => {
+  // As the reader takes it: the end mark may be missing, what is read below tells whether anything else is.
+  const limits = { maxOutputLength: MAX_BYTES, finishFlush: constants.Z_SYNC_FLUSH };
+  const bytes = await inflate(packed, limits).catch((cause: unknown) => {
     throw new Fault('DICOM_INFLATE', {}, { cause });
   });
   const parsed = readDataSet(bytes, EXPLICIT_LE);

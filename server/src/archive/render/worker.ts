@@ -5,7 +5,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
-import { paletteToRgb, toRgb } from '@lightbox/core/pixel/colour.ts';
+import { paletteToRgb, toRgb, withPalette } from '@lightbox/core/pixel/colour.ts';
 import { grey } from '@lightbox/core/pixel/grey.ts';
 import { unpack } from '@lightbox/core/pixel/samples.ts';
 import { decodeFrame, type DecodedFrame, uncompressed } from './decode.ts';
@@ -22,7 +22,10 @@ async function run(job: Job): Promise<DecodedFrame & { readonly channels: 1 | 3 
     if (!job.show.palette) throw new Fault('PIXELS_BROKEN', { problem: 'no palette' });
     return { bytes: paletteToRgb(samples, job.show.palette), image, channels: 3 };
   }
-  return { bytes: grey(samples, job.show.grey), image, channels: 1 };
+  const shown = grey(samples, job.show.grey);
+  return job.show.palette
+    ? { bytes: withPalette(samples, shown, job.show.palette), image, channels: 3 }
+    : { bytes: shown, image, channels: 1 };
 }
 
 parentPort?.on('message', (job: Job) => {
