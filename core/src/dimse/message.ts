@@ -43,7 +43,8 @@ export class MessageAssembler {
     }
     this.#length += part.bytes.length;
     if (this.#length > MAX_COMMAND_BYTES) throw new Fault('DIMSE_COMMAND', { length: this.#length });
-    this.#parts.push(part.last ? part.bytes : part.bytes.slice());
+    // An empty fragment says nothing; millions of them must not fill memory.
+    if (part.bytes.length > 0) this.#parts.push(part.last ? part.bytes : part.bytes.slice());
     if (!part.last) return undefined;
     const command = readCommand(joined(this.#parts, this.#length));
     const contextId = this.#contextId;

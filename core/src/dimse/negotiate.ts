@@ -54,7 +54,15 @@ export interface Negotiated {
   readonly fuzzy: ReadonlySet<string>;
   /** Longest P-DATA-TF variable field the peer takes; 0 is no limit. */
   readonly peerMaxPdu: number;
+  /** Operations the peer may have outstanding with us, 1 to MAX_WINDOW. */
+  readonly window: number;
 }
+
+/**
+ * Operations one association may have outstanding (attacks C75). Eight hide the time one object needs to become durable; more
+ * would only let one peer take the disk and the database from the others.
+ */
+export const MAX_WINDOW = 8;
 
 /**
  * The transfer syntax to answer with. Of several the sender's first known one is taken, so that a sender who could also compress
@@ -73,7 +81,8 @@ export function chooseTransferSyntax(context: ProposedContext, service: Service)
 /** Our answer to a request that is let in. `maxPdu` is the longest P-DATA-TF we take. */
 export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated {
   const contexts = new Map<number, Context>();
-  const seen = new Set<number>();
+  const ids = new Map<number, number>();
+  for (const { id } of request.contexts) ids.set(id, (ids.get(id) ?? 0) + 1);
   const answers: AnsweredContext[] = request.contexts.map((proposed) => {
     const transferSyntaxShown = proposed.transferSyntaxes[0] ?? IMPLICIT_LE;
     const refuse = (result: number): AnsweredContext => ({
@@ -82,8 +91,7 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
       transferSyntax: transferSyntaxShown,
     });
     // Two contexts of one id: neither can be meant (attacks C57).
-    if (seen.has(proposed.id)) return refuse(2);
-    seen.add(proposed.id);
+    if (ids.get(proposed.id) !== 1) return refuse(2);
     const service = serviceOf(proposed.abstractSyntax);
     if (!service) return refuse(3);
     const chosen = chooseTransferSyntax(proposed, service);
@@ -100,7 +108,8 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
   const byte = (index: number): ReadonlySet<string> =>
     new Set(extended.filter(({ info }) => info[index] === 1).map(({ sopClassUid }) => sopClassUid));
   const roles = answerRoles(request.user.roles ?? []);
-  const { window } = request.user;
+  const { window, identity } = request.user;
+  const invoked = window ? windowOf(window.invoked) : 1;
   const accept: AssociateAccept = {
     type: 'associate-ac',
     protocolVersion: 1,
@@ -112,11 +121,13 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
       maxPdu,
       implementationClassUid: IMPLEMENTATION_CLASS_UID,
       implementationVersion: IMPLEMENTATION_VERSION_NAME,
-      ...(window ? { window: { invoked: 1, performed: 1 } } : {}),
+      // We invoke nothing on a peer's association, so the second number says the least that can be said.
+      ...(window ? { window: { invoked, performed: 1 } } : {}),
       ...(roles.length ? { roles } : {}),
       ...(extended.length ? { extended } : {}),
-      // PS3.7 §D.3.3.7.2: a positive answer is an empty field; who the peer is, its AE title decides.
-      ...(request.user.identity?.responseRequested ? { identityResponse: new Uint8Array(0) } : {}),
+      // PS3.7 §D.3.3.7.2: the answer to a name alone is an empty field. Passcodes, tickets and assertions are not verified
+      // here; a positive answer would claim that they were, and its absence leaves the decision to the peer.
+      ...(identity?.type === 1 && identity.responseRequested ? { identityResponse: new Uint8Array(0) } : {}),
     },
   };
   return {
@@ -126,8 +137,12 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
     combinedDateTime: byte(1),
     fuzzy: byte(2),
     peerMaxPdu: request.user.maxPdu,
+    window: invoked,
   };
 }
+
+/** 0 asks for no limit (PS3.7 §D.3.3.3.1). */
+const windowOf = (asked: number): number => (asked === 0 ? MAX_WINDOW : Math.min(asked, MAX_WINDOW));
 
 /** We are SCP of everything we accept and never SCU on an association of a peer's (PS3.7 §D.3.3.4). */
 function answerRoles(roles: readonly RoleSelection[]): RoleSelection[] {

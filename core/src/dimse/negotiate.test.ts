@@ -1,0 +1,149 @@
+/** Negotiation (PS3.8 §9.3.3, PS3.7 §D.3.3). */
+import { describe, expect, it } from 'vitest';
+import { storageSopClasses } from '../dicom/dictionary.ts';
+import {
+  chooseTransferSyntax,
+  negotiate,
+  PATIENT_ROOT_FIND,
+  STUDY_ROOT_FIND,
+  VERIFICATION,
+} from './negotiate.ts';
+import type { AssociateRequest, ProposedContext } from './pdu.ts';
+import type { UserInformation } from './user-information.ts';
+
+const CT = '1.2.840.10008.5.1.4.1.1.2';
+const IMPLICIT = '1.2.840.10008.1.2';
+const EXPLICIT = '1.2.840.10008.1.2.1';
+const BIG = '1.2.840.10008.1.2.2';
+const JPEG = '1.2.840.10008.1.2.4.50';
+const PRIVATE = '1.2.276.0.7230010.3.1.0.1';
+
+const request = (
+  contexts: readonly ProposedContext[],
+  user: Partial<UserInformation> = {},
+): AssociateRequest => ({
+  ...{ type: 'associate-rq', protocolVersion: 1, calledAe: 'LIGHTBOX', callingAe: 'PEER' },
+  ...{ applicationContext: '1.2.840.10008.3.1.1.1', contexts, user: { maxPdu: 16384, ...user } },
+});
+const context = (id: number, abstractSyntax: string, ...transferSyntaxes: string[]): ProposedContext => ({
+  ...{ id, abstractSyntax, transferSyntaxes },
+});
+const answers = (...contexts: ProposedContext[]): (readonly [number, number, string])[] =>
+  negotiate(request(contexts), 65536).accept.contexts.map(
+    ({ id, result, transferSyntax }) => [id, result, transferSyntax] as const,
+  );
+
+describe('presentation contexts (PS3.8 Table 9-18)', () => {
+  it('takes every Storage SOP class', () => {
+    const classes = storageSopClasses();
+    expect(classes.length).toBeGreaterThan(150);
+    for (const { uid } of classes)
+      expect(answers(context(1, uid, EXPLICIT)), uid).toEqual([[1, 0, EXPLICIT]]);
+  });
+
+  it.each([
+    ['the first known one', [JPEG, EXPLICIT], JPEG],
+    ['explicit before implicit', [IMPLICIT, EXPLICIT], EXPLICIT],
+    ['explicit before big endian', [BIG, EXPLICIT], EXPLICIT],
+    ['implicit when nothing else is there', [IMPLICIT], IMPLICIT],
+    ['a private one', [PRIVATE], PRIVATE],
+    ['a known one before a private one', [PRIVATE, JPEG], JPEG],
+  ])('storage: %s', (_, proposed, chosen) => {
+    expect(chooseTransferSyntax(context(1, CT, ...proposed), 'store')).toBe(chosen);
+  });
+
+  it('says why it does not take a context', () => {
+    expect(
+      answers(
+        context(1, '1.2.840.10008.5.1.4.31', EXPLICIT), // worklist: not offered
+        context(3, VERIFICATION, JPEG),
+        context(5, CT),
+        context(7, CT, 'no uid'),
+        context(9, CT, EXPLICIT),
+      ).map(([id, result]) => [id, result]),
+    ).toEqual([
+      [1, 3],
+      [3, 4],
+      [5, 4],
+      [7, 4],
+      [9, 0],
+    ]);
+  });
+
+  it('takes neither of two contexts with one id (attacks C57)', () => {
+    const found = negotiate(request([context(1, CT, EXPLICIT), context(1, VERIFICATION, IMPLICIT)]), 65536);
+    expect(found.accept.contexts.map(({ result }) => result)).toEqual([2, 2]);
+    expect(found.contexts.size).toBe(0);
+  });
+});
+
+describe('user information (PS3.7 §D.3.3)', () => {
+  const userOf = (user: Partial<UserInformation>): UserInformation =>
+    negotiate(request([context(1, CT, EXPLICIT)], user), 65536).accept.user;
+
+  it.each([
+    [0, 8],
+    [1, 1],
+    [4, 4],
+    [8, 8],
+    [9, 8],
+    [65535, 8],
+  ])('of %i operations asked for %i are agreed; we invoke none', (asked, agreed) => {
+    const found = negotiate(request([], { window: { invoked: asked, performed: asked } }), 65536);
+    expect(found.accept.user.window).toEqual({ invoked: agreed, performed: 1 });
+    expect(found.window).toBe(agreed);
+  });
+
+  it('is synchronous when nobody asked', () => {
+    expect(userOf({}).window).toBeUndefined();
+    expect(negotiate(request([]), 65536).window).toBe(1);
+  });
+
+  it('is SCP, never SCU, and says so for classes it knows', () => {
+    expect(
+      userOf({
+        roles: [
+          { sopClassUid: CT, scu: true, scp: true },
+          { sopClassUid: STUDY_ROOT_FIND, scu: false, scp: true },
+          { sopClassUid: '1.2.840.10008.5.1.4.31', scu: true, scp: true },
+        ],
+      }).roles,
+    ).toEqual([
+      { sopClassUid: CT, scu: true, scp: false },
+      { sopClassUid: STUDY_ROOT_FIND, scu: false, scp: false },
+    ]);
+  });
+
+  it('agrees to relational, combined date-time and fuzzy matching, not to more (PS3.4 §C.5.1.1)', () => {
+    const found = negotiate(
+      request([], {
+        extended: [
+          { sopClassUid: PATIENT_ROOT_FIND, info: Uint8Array.of(1, 1, 1, 1, 1) },
+          { sopClassUid: STUDY_ROOT_FIND, info: Uint8Array.of(0, 1) },
+          { sopClassUid: CT, info: Uint8Array.of(2, 0, 0, 0) },
+        ],
+      }),
+      65536,
+    );
+    expect(found.accept.user.extended).toEqual([
+      { sopClassUid: PATIENT_ROOT_FIND, info: Uint8Array.of(1, 1, 1, 0, 0) },
+      { sopClassUid: STUDY_ROOT_FIND, info: Uint8Array.of(0, 1) },
+    ]);
+    expect([...found.relational]).toEqual([PATIENT_ROOT_FIND]);
+    expect([...found.combinedDateTime]).toEqual([PATIENT_ROOT_FIND, STUDY_ROOT_FIND]);
+    expect([...found.fuzzy]).toEqual([PATIENT_ROOT_FIND]);
+  });
+
+  it.each([
+    [1, true, true],
+    [1, false, false],
+    // A positive answer would claim that passcode, ticket or assertion was verified (PS3.7 §D.3.3.7.2).
+    [2, true, false],
+    [3, true, false],
+    [4, true, false],
+    [5, true, false],
+  ])('identity of type %i, answer requested %s: answered %s', (type, responseRequested, answered) => {
+    const identity = { type, responseRequested, primary: Uint8Array.of(65), secondary: new Uint8Array(0) };
+    expect(userOf({ identity }).identityResponse !== undefined).toBe(answered);
+  });
+});
