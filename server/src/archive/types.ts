@@ -5,7 +5,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Fault } from '@lightbox/core/base/fault.ts';
-import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
+import type { DataSet, Tag } from '@lightbox/core/dicom/data-set.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
@@ -98,6 +98,8 @@ export interface Query {
   search(query: ArchiveQuery): Promise<QueryAnswer>;
   /** The same in batches, for C-FIND without limit: reads a cursor, stops when the signal aborts. */
   stream(query: ArchiveQuery): AsyncIterable<QueryMatch>;
+  /** Keys that this level cannot match, or whose attribute is never returned (optional keys, PS3.4 §C.2.2.1.3). */
+  unsupported(level: Level, keys: readonly MatchKey[]): Tag[];
 }
 
 /** Which objects: a study, one of its series, or one instance. */

@@ -7,12 +7,12 @@
 import type pg from 'pg';
 import type { Tag } from '@lightbox/core/dicom/data-set.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
-import { matches } from '@lightbox/core/dicom/matching.ts';
+import { matches, type MatchKey } from '@lightbox/core/dicom/matching.ts';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Database } from '../../platform/database.ts';
 import type { ArchiveQuery, Level, Query, QueryAnswer, QueryMatch } from '../types.ts';
 import { type Conditions, conditionsOf, orderColumn } from './predicates.ts';
-import { COMPUTED, fromRow, selectList } from './results.ts';
+import { COMPUTED, fromRow, isReturned, selectList } from './results.ts';
 import { Statement } from './sql.ts';
 
 /** Rows a cursor brings at once: C-CANCEL is heard between two of them. */
@@ -86,6 +86,12 @@ export class ArchiveSearch implements Query {
     } finally {
       client.release();
     }
+  }
+
+  unsupported(level: Level, keys: readonly MatchKey[]): Tag[] {
+    const ignored = conditionsOf(keys, level, false, new Statement()).ignored;
+    const unknown = keys.filter(({ kind, tag }) => kind === 'universal' && !isReturned(tag, level));
+    return [...ignored, ...unknown.map(({ tag }) => tag)];
   }
 
   async *stream(query: ArchiveQuery): AsyncIterable<QueryMatch> {

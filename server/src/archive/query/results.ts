@@ -8,6 +8,7 @@ import type { Tag } from '@lightbox/core/dicom/data-set.ts';
 import { type DicomJson, type DicomJsonElement, tagHex } from '@lightbox/core/dicom/json.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import type { ArchiveQuery, Level, QueryMatch } from '../types.ts';
+import { levelOf } from '../index/attributes.ts';
 import { isAtOrAbove } from './predicates.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -79,6 +80,24 @@ const PATIENT_COUNTS: readonly (readonly [Tag, string])[] = [
 ];
 
 export const COMPUTED: readonly Tag[] = PATIENT_COUNTS.map(([tag]) => tag);
+
+/** Made from the index rather than kept from the objects, with the level from which on they are known. */
+const MADE: ReadonlyMap<Tag, Level> = new Map([
+  ...COMPUTED.map((tag) => [tag, 'patient'] as const),
+  [Tags.InstanceAvailability, 'study'],
+  [Tags.ModalitiesInStudy, 'study'],
+  [Tags.SOPClassesInStudy, 'study'],
+  [Tags.NumberOfStudyRelatedSeries, 'study'],
+  [Tags.NumberOfStudyRelatedInstances, 'study'],
+  [Tags.NumberOfSeriesRelatedInstances, 'series'],
+  [Tags.AvailableTransferSyntaxUID, 'instance'],
+]);
+
+/** Whether matches of this level can have the attribute. */
+export function isReturned(tag: Tag, level: Level): boolean {
+  const own = MADE.get(tag) ?? levelOf(tag);
+  return own !== undefined && isAtOrAbove(own, level);
+}
 
 /** Columns to select for a level. */
 export function selectList(level: Level, wanted: ReadonlySet<Tag>): string {

@@ -1,14 +1,12 @@
 /**
- * One association of a peer with us: let in or refused, served message by message, and ended as the state table says.
+ * One association of a peer with us: let in or refused, listened to, and ended as the state table says.
  *
- * Source: PS3.8 §7, §9.2 (state machine; states Sta2, Sta3, Sta6, Sta8, Sta13 are met here), §9.1.5 (ARTIM), PS3.7 §9 (services).
+ * Source: PS3.8 §7, §9.2 (state machine; states Sta2, Sta3, Sta6, Sta8, Sta13 are met here), §9.1.5 (ARTIM), §9.3.8 (A-ABORT).
  * Layer:  server/doors/dimse.
  */
 import type { Socket } from 'node:net';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
-import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
-import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
-import { type Context, negotiate, type Negotiated, serviceOf } from '@lightbox/core/dimse/negotiate.ts';
+import { negotiate, serviceOf } from '@lightbox/core/dimse/negotiate.ts';
 import {
   abortReason,
   APPLICATION_CONTEXT,
@@ -16,87 +14,57 @@ import {
   type AssociateRequest,
   writePdu,
 } from '@lightbox/core/dimse/pdu.ts';
-import { PduSplitter, type PdvPart, type Received } from '@lightbox/core/dimse/splitter.ts';
+import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
 import { type State, transition, type UpperLayerEvent } from '@lightbox/core/dimse/state.ts';
-import { STATUS } from '@lightbox/core/dimse/status.ts';
 import { plainAddress } from '../../identity/devices.ts';
-import type { AdmitAnswer, DeviceVerb } from '../../identity/types.ts';
 import { chunksOf } from '../../platform/chunks.ts';
-import type { DimseDoorOptions } from './door.ts';
-import { FindTask } from './find.ts';
-import { StoreTask } from './store.ts';
+import type { DoorParts } from './door.ts';
+import { Services } from './services.ts';
+import { Watch } from './watch.ts';
 
 /** After a reject, a release reply or an abort the peer has this long to close. */
 const LINGER_MS = 2000;
 
-export type Admitted = Extract<AdmitAnswer, { admitted: true }>;
-
-/** What a service needs of its association. */
-export interface Peer extends Admitted {
-  readonly callingAe: string;
-  readonly remoteAddress: string;
-  readonly negotiated: Negotiated;
-  send(context: Context, command: Command, dataSet?: Uint8Array): Promise<void>;
-}
-
 export class Association {
   readonly #socket: Socket;
-  readonly #options: DimseDoorOptions;
-  readonly #full: boolean;
+  readonly #parts: DoorParts;
+  readonly #enter: () => boolean;
   readonly #splitter: PduSplitter;
-  readonly #assembler = new MessageAssembler();
+  readonly #watch: Watch;
   readonly #remoteAddress: string;
-  readonly #finds = new Map<number, FindTask>();
   #state: State = 2;
-  #peer: Peer | undefined;
-  #store: StoreTask | undefined;
-  #identifier: { context: Context; command: Command; parts: Buffer[]; length: number } | undefined;
+  #services: Services | undefined;
   #stopping = false;
-  #busy = false;
+  /** Something of the peer's is being taken in: it waits for us, not we for it. */
+  #taking = false;
 
-  constructor(socket: Socket, options: DimseDoorOptions, full: boolean) {
+  /** @param enter  Asks the door for a place among the associations. */
+  constructor(socket: Socket, parts: DoorParts, enter: () => boolean) {
     this.#socket = socket;
-    this.#options = options;
-    this.#full = full;
-    this.#splitter = new PduSplitter(options.config.maxPdu);
+    this.#parts = parts;
+    this.#enter = enter;
+    this.#splitter = new PduSplitter(parts.config.maxPdu);
     this.#remoteAddress = plainAddress(socket.remoteAddress ?? '');
+    this.#watch = new Watch(parts.config.artimSeconds, () => this.#expired());
   }
 
   /** Serves the connection until it ends. Never rejects. */
   async run(): Promise<void> {
     const socket = this.#socket;
-    const { config, log } = this.#options;
-    socket.setTimeout(config.artimSeconds * 1000, () => {
-      // ARTIM before an association, idle time within one: the peer has gone.
-      if (this.#busy) return;
-      log.info({ state: this.#state }, 'dicom connection timed out');
-      if (this.#state === 6) this.#abort(2, 0);
-      else socket.destroy();
-    });
     try {
       for await (const chunk of chunksOf(socket)) {
-        this.#splitter.push(chunk);
-        for (let value = this.#splitter.next(); value; value = this.#splitter.next()) {
-          this.#busy = true;
-          await this.#take(value);
-          this.#busy = false;
-          if (this.#state === 13) break;
-        }
+        if (this.#over) break;
+        await this.#read(chunk);
+        if (this.#over) break;
         if (this.#stopping && this.#quiet) this.#abort(2, 0);
-        if (this.#state === 13) break;
       }
     } catch (error) {
-      const fault = asFault(error);
-      if (!socket.destroyed) {
-        log.info({ code: fault.code, facts: fault.facts }, 'dicom association aborted');
-        this.#abort(2, abortReason(fault.code));
-      }
+      if (!socket.destroyed) this.#broken(error);
     } finally {
-      this.#busy = false;
-      for (const find of this.#finds.values()) find.cancel();
-      await this.#store?.abort();
-      this.#store = undefined;
+      this.#taking = false;
+      await this.#services?.end().catch((error: unknown) => this.#parts.log.error({ err: error }, 'C-STORE'));
       await this.#linger();
+      this.#watch.stop();
     }
   }
 
@@ -111,19 +79,57 @@ export class Association {
     this.#socket.destroy();
   }
 
+  get #over(): boolean {
+    return this.#state === 13;
+  }
+
   get #quiet(): boolean {
-    return !this.#busy && !this.#store && this.#finds.size === 0 && !this.#assembler.open;
+    return !this.#working && this.#services?.open !== true;
+  }
+
+  get #working(): boolean {
+    return this.#taking || this.#services?.working === true;
+  }
+
+  async #read(chunk: Buffer): Promise<void> {
+    this.#splitter.push(chunk);
+    let whole = false;
+    for (let value = this.#splitter.next(); value; value = this.#splitter.next()) {
+      this.#taking = true;
+      await this.#take(value);
+      this.#taking = false;
+      if (this.#state === 13) return;
+      whole ||= value.type !== 'pdv' || value.last;
+    }
+    // While answers wait to be read, what the peer sends is no progress.
+    if (this.#state !== 6 || this.#socket.writableLength > 0) return;
+    if (whole) this.#watch.progress();
+    else this.#watch.received(chunk.length);
+  }
+
+  /** ARTIM before an association, idle time within one. */
+  #expired(): void {
+    // Time that passes while we work is not the peer's; time in which it does not read our answers is.
+    if (this.#state !== 2 && this.#working && this.#socket.writableLength === 0) {
+      this.#watch.progress();
+      return;
+    }
+    this.#parts.log.info({ state: this.#state }, 'dicom connection timed out');
+    if (this.#state === 2) this.#socket.destroy();
+    else this.#abort(2, 0);
   }
 
   async #take(value: Received): Promise<void> {
-    this.#move(eventOf(value));
+    this.#move(value.type === 'pdv' ? 'p-data' : value.type);
     switch (value.type) {
       case 'associate-rq':
         return this.#admit(value);
       case 'pdv':
-        return this.#data(value);
+        return this.#services?.take(value);
       case 'release-rq':
-        for (const find of this.#finds.values()) find.cancel();
+        // Answers under way go out before the reply (AR-7); C-FINDs end early.
+        await this.#services?.settle();
+        if (this.#state !== 8) return;
         this.#move('release-response');
         await this.#write(writePdu({ type: 'release-rp' }));
         return;
@@ -147,118 +153,35 @@ export class Association {
       await this.#write(writePdu({ type: 'associate-rj', result, source, reason } satisfies AssociateReject));
     };
     // PS3.8 Table 9-21.
-    if (this.#full || this.#stopping) return reject(2, 3, 2);
+    if (this.#stopping || !this.#enter()) return reject(2, 3, 2);
     if ((request.protocolVersion & 1) === 0) return reject(1, 2, 2);
     if (request.applicationContext !== APPLICATION_CONTEXT) return reject(1, 1, 2);
-    const { config, devices } = this.#options;
+    const { config, devices } = this.#parts;
     const calledAe = request.calledAe.trim();
     const callingAe = request.callingAe.trim();
     const services = request.contexts.flatMap(({ abstractSyntax }) => serviceOf(abstractSyntax) ?? []);
     const remoteAddress = this.#remoteAddress;
     const answer = await devices.admit({ callingAe, calledAe, remoteAddress, services });
+    // The connection may have been ended meanwhile.
+    if (this.#state !== 3) return;
     if (!answer.admitted) return reject(1, 1, answer.reason);
     const negotiated = negotiate(request, config.maxPdu);
-    this.#peer = {
-      ...answer,
-      ...{ callingAe, remoteAddress, negotiated },
-      send: (context, command, dataSet) =>
-        this.#write(writeMessage(context.id, command, dataSet, negotiated.peerMaxPdu)),
-    };
+    this.#services = new Services(
+      this.#parts,
+      { ...answer, callingAe, remoteAddress, negotiated },
+      (bytes) => (this.#state === 6 || this.#state === 8 ? this.#write(bytes) : Promise.resolve()),
+      (error) => this.#broken(error),
+    );
     this.#move('accept');
-    this.#socket.setTimeout(config.idleSeconds * 1000);
+    this.#watch.idle(config.idleSeconds);
     await this.#write(writePdu(negotiated.accept));
-  }
-
-  async #data(part: PdvPart): Promise<void> {
-    const peer = this.#peer;
-    if (!peer) throw new Fault('PDU_UNEXPECTED');
-    const event = this.#assembler.take(part);
-    if (!event) return;
-    if (event.kind === 'command') {
-      const context = peer.negotiated.contexts.get(event.contextId);
-      if (!context) throw new Fault('PDU_VALUE', { what: 'a context that was not accepted' });
-      return this.#command(peer, context, event.command);
-    }
-    if (this.#store) {
-      await this.#store.write(event.bytes);
-      if (!event.last) return;
-      const store = this.#store;
-      this.#store = undefined;
-      return store.finish();
-    }
-    const waiting = this.#identifier;
-    if (!waiting) throw new Fault('PDU_UNEXPECTED', { what: 'data set' });
-    waiting.length += event.bytes.length;
-    if (waiting.length > MAX_IDENTIFIER_BYTES) throw new Fault('PDU_LENGTH', { what: 'identifier' });
-    waiting.parts.push(Buffer.from(event.bytes));
-    if (!event.last) return;
-    this.#identifier = undefined;
-    this.#find(peer, waiting.context, waiting.command, Buffer.concat(waiting.parts));
-  }
-
-  async #command(peer: Peer, context: Context, command: Command): Promise<void> {
-    const { commandField, messageId = 0 } = command;
-    if (commandField === COMMANDS.cancelRequest) {
-      this.#finds.get(command.messageIdRespondedTo ?? -1)?.cancel();
-      return;
-    }
-    const hasData = command.dataSetType !== NO_DATA_SET;
-    const verb = VERBS[commandField];
-    const answer = (status: number, errorComment?: string): Promise<void> =>
-      peer.send(context, {
-        commandField: commandField | 0x8000,
-        affectedSopClassUid: command.affectedSopClassUid ?? context.abstractSyntax,
-        messageIdRespondedTo: messageId,
-        dataSetType: NO_DATA_SET,
-        status,
-        affectedSopInstanceUid: command.affectedSopInstanceUid,
-        errorComment,
-      });
-    if (verb === undefined || context.service !== verb) {
-      await answer(STATUS.unrecognizedOperation);
-      // Its data set would be taken for the next message: what follows cannot be understood.
-      if (hasData) throw new Fault('DIMSE_COMMAND', { command: commandField });
-      return;
-    }
-    if (!peer.verbs.includes(verb)) {
-      this.#options.audit.record({
-        ...{ event: 'access.refused', outcome: 'refused', principal: peer.principal },
-        detail: { door: 'dicom', verb },
-      });
-      await answer(STATUS.notAuthorized, 'not allowed for this AE title');
-      if (hasData) this.#store = StoreTask.discarding();
-      return;
-    }
-    if (verb === 'echo') return answer(STATUS.success);
-    if (!hasData) return answer(STATUS.mistypedArgument, 'a data set is missing');
-    if (verb === 'find') {
-      this.#identifier = { context, command, parts: [], length: 0 };
-      return;
-    }
-    this.#store = await StoreTask.begin(this.#options, peer, context, command, answer);
-  }
-
-  #find(peer: Peer, context: Context, command: Command, identifier: Buffer): void {
-    const messageId = command.messageId ?? 0;
-    const task = new FindTask(this.#options, peer, context, command, identifier);
-    this.#finds.set(messageId, task);
-    void task
-      .run()
-      .catch((error: unknown) => {
-        this.#options.log.error({ err: error }, 'C-FIND failed');
-        this.#abort(2, 0);
-      })
-      .finally(() => {
-        this.#finds.delete(messageId);
-        if (this.#stopping && this.#quiet) this.#abort(2, 0);
-      });
   }
 
   /** Resolves when the bytes are on their way, or the peer takes no more of them for now. */
   #write(bytes: Uint8Array): Promise<void> {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return Promise.resolve();
-    if (socket.write(bytes)) return Promise.resolve();
+    if (socket.write(bytes, () => this.#watch.progress())) return Promise.resolve();
     return new Promise((settle) => {
       const done = (): void => {
         socket.removeListener('drain', done);
@@ -270,11 +193,24 @@ export class Association {
     });
   }
 
+  /** The peer, or something of ours, made it impossible to go on. */
+  #broken(error: unknown): void {
+    const { log } = this.#parts;
+    const fault = asFault(error);
+    if (fault.code === 'INTERNAL') log.error({ err: error }, 'dicom association failed');
+    else log.info({ code: fault.code, facts: fault.facts }, 'dicom association aborted');
+    this.#abort(2, abortReason(fault.code));
+  }
+
+  /**
+   * Source 2, service provider, in every state: it is the Upper Layer that finds the fault, and only with this source does a
+   * peer look at the reason (PS3.8 Table 9-26), while AA-1 would say 0 in Sta2.
+   */
   #abort(source: 0 | 2, reason: number): void {
     if (this.#state === 13 || this.#socket.destroyed) return;
     this.#state = 13;
     this.#socket.end(Buffer.from(writePdu({ type: 'abort', source, reason })));
-    // The reading loop may be waiting for bytes that never come.
+    // The reading loop may be waiting for bytes that never come, and the peer may not read.
     setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
   }
 
@@ -289,21 +225,8 @@ export class Association {
         settle();
       });
       socket.end();
-      // What still comes is of no interest, but only who reads sees the other side close.
+      // Bytes nobody reads would hide that the other side closes, and turn our closing into a reset before the last PDU.
       socket.resume();
     });
   }
-}
-
-/** A C-FIND identifier is a few hundred bytes; lists of UIDs make some kilobytes. */
-const MAX_IDENTIFIER_BYTES = 1024 * 1024;
-
-const VERBS: Readonly<Partial<Record<number, DeviceVerb>>> = {
-  [COMMANDS.echoRequest]: 'echo',
-  [COMMANDS.storeRequest]: 'store',
-  [COMMANDS.findRequest]: 'find',
-};
-
-function eventOf(value: Received): UpperLayerEvent {
-  return value.type === 'pdv' ? 'p-data' : value.type;
 }

@@ -10,6 +10,7 @@ import type { Audit, Devices } from '../../identity/types.ts';
 import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
 import { Association } from './association.ts';
+import { Slots } from './slots.ts';
 
 export interface DimseDoorOptions {
   readonly config: Config['dicom'];
@@ -19,9 +20,15 @@ export interface DimseDoorOptions {
   readonly log: Log;
 }
 
+/** What every association works with. */
+export interface DoorParts extends DimseDoorOptions {
+  /** Each search holds a connection to the database; a peer that reads slowly holds it long. */
+  readonly searches: Slots;
+}
+
 export interface DimseDoor {
   readonly port: number;
-  /** Open now. */
+  /** Asked for and let in, now. */
   associations(): number;
   /** False once it was closed, or lost its port. */
   listening(): boolean;
@@ -30,18 +37,41 @@ export interface DimseDoor {
 }
 
 const CLOSE_MS = 5000;
+/** Less than half of the database connections, so that storing and the pages never wait for searches. */
+const SEARCHES = 8;
+/**
+ * Connections that have not asked for an association yet. Programs ask at once, so that more than this is an attack or a port
+ * scan, and the one that has waited longest is closed (attacks C51, C52).
+ */
+const WAITING = 64;
 
 /** @throws Fault PORT_BUSY. */
 export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDoor> {
   const { config, log } = options;
+  const parts: DoorParts = { ...options, searches: new Slots(SEARCHES) };
   const open = new Set<Association>();
-  const server = createServer({ noDelay: true, pauseOnConnect: false }, (socket: Socket) => {
+  const waiting = new Set<Association>();
+  const associated = new Set<Association>();
+  const server = createServer({ noDelay: true }, (socket: Socket) => {
     socket.on('error', (error) =>
       log.debug({ code: (error as NodeJS.ErrnoException).code }, 'dicom connection'),
     );
-    const association = new Association(socket, options, open.size >= config.maxAssociations);
+    const association: Association = new Association(socket, parts, () => {
+      waiting.delete(association);
+      if (associated.size >= config.maxAssociations) return false;
+      associated.add(association);
+      return true;
+    });
     open.add(association);
-    void association.run().finally(() => open.delete(association));
+    waiting.add(association);
+    const [longest] = waiting;
+    if (waiting.size > WAITING) {
+      if (longest) waiting.delete(longest);
+      longest?.abort();
+    }
+    void association.run().finally(() => {
+      for (const set of [open, waiting, associated]) set.delete(association);
+    });
   });
   await new Promise<void>((settle, fail) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
@@ -56,7 +86,7 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
   const address = server.address();
   return {
     port: typeof address === 'object' && address ? address.port : config.port,
-    associations: () => open.size,
+    associations: () => associated.size,
     listening: () => server.listening,
     async close() {
       const closed = new Promise<void>((settle) => server.close(() => settle()));

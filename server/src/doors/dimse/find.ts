@@ -8,17 +8,16 @@ import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
 import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
 import { type DicomJson, fromJson } from '@lightbox/core/dicom/json.ts';
-import { matchKeysOf } from '@lightbox/core/dicom/matching.ts';
+import { combineDateTime, matchKeysOf } from '@lightbox/core/dicom/matching.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { text, texts } from '@lightbox/core/dicom/values.ts';
 import { writeDataSet } from '@lightbox/core/dicom/write.ts';
-import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
-import { type Context, PATIENT_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
+import { PATIENT_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import type { ArchiveQuery, Level } from '../../archive/types.ts';
-import type { Peer } from './association.ts';
-import type { DimseDoorOptions } from './door.ts';
+import type { DoorParts } from './door.ts';
+import type { Request } from './services.ts';
 
 const LEVELS: Readonly<Partial<Record<string, Level>>> = {
   ...{ PATIENT: 'patient', STUDY: 'study', SERIES: 'series', IMAGE: 'instance' },
@@ -32,25 +31,24 @@ const UNIQUE: Readonly<Record<Level, number>> = {
 };
 const UTF_8 = 'ISO_IR 192';
 
+/** Date and time of the same moment: with combined matching agreed, ranges on both are one span (PS3.4 §C.2.2.2.5.1). */
+const MOMENTS: readonly (readonly [date: number, time: number])[] = [
+  [Tags.StudyDate, Tags.StudyTime],
+  [Tags.SeriesDate, Tags.SeriesTime],
+  [Tags.AcquisitionDate, Tags.AcquisitionTime],
+  [Tags.ContentDate, Tags.ContentTime],
+  [Tags.PerformedProcedureStepStartDate, Tags.PerformedProcedureStepStartTime],
+];
+
 export class FindTask {
-  readonly #options: DimseDoorOptions;
-  readonly #peer: Peer;
-  readonly #context: Context;
-  readonly #command: Command;
+  readonly #parts: DoorParts;
+  readonly #request: Request;
   readonly #identifier: Uint8Array;
   readonly #stop = new AbortController();
 
-  constructor(
-    options: DimseDoorOptions,
-    peer: Peer,
-    context: Context,
-    command: Command,
-    identifier: Uint8Array,
-  ) {
-    this.#options = options;
-    this.#peer = peer;
-    this.#context = context;
-    this.#command = command;
+  constructor(parts: DoorParts, request: Request, identifier: Uint8Array) {
+    this.#parts = parts;
+    this.#request = request;
     this.#identifier = identifier;
   }
 
@@ -61,48 +59,61 @@ export class FindTask {
 
   /** Sends every answer. Faults of the search become a status; rejects only when the connection cannot be written. */
   async run(): Promise<void> {
-    const { archive, audit, config } = this.#options;
-    const { principal } = this.#peer;
-    let matches = 0;
-    let keys = '';
+    const { audit, searches } = this.#parts;
+    const { answer, peer } = this.#request;
+    const { signal } = this.#stop;
+    const found = { matches: 0, keys: '' };
     let fault: Fault | undefined;
-    try {
-      const identifier = this.#read();
-      const query = this.#query(identifier);
-      keys = query.keys
-        .filter(({ kind }) => kind !== 'universal')
-        .map(({ tag }) => tag.toString(16).padStart(8, '0'))
-        .join(' ');
-      const wanted = wantedOf(identifier);
-      for await (const match of archive.query.stream(query)) {
-        if (this.#stop.signal.aborted) break;
-        matches += 1;
-        await this.#send(STATUS.pending, answerOf(match.attributes, identifier, wanted, config.aeTitle));
+    if (await searches.take(signal)) {
+      try {
+        await this.#search(found);
+      } catch (error) {
+        fault = signal.aborted ? undefined : asFault(error);
+        if (fault && fault.row.http >= 500)
+          this.#parts.log.error({ code: fault.code, err: fault.cause }, 'C-FIND failed');
+      } finally {
+        searches.release();
       }
-    } catch (error) {
-      fault = this.#stop.signal.aborted ? undefined : asFault(error);
-      if (fault && fault.row.http >= 500)
-        this.#options.log.error({ code: fault.code, err: fault.cause }, 'C-FIND failed');
     }
     audit.record({
-      ...{ event: 'query', outcome: fault ? 'failed' : 'success', principal },
-      detail: { door: 'dicom', keys, matches, ...(fault ? { code: fault.code } : {}) },
+      ...{ event: 'query', outcome: fault ? 'failed' : 'success', principal: peer.principal },
+      detail: { door: 'dicom', ...found, ...(fault ? { code: fault.code } : {}) },
     });
-    if (this.#stop.signal.aborted) return this.#send(STATUS.cancel);
-    await this.#send(fault ? fault.row.dimse : STATUS.success, undefined, fault);
+    if (signal.aborted) return answer(STATUS.cancel);
+    if (!fault) return answer(STATUS.success);
+    await answer(fault.row.dimse, { comment: fault.row.meaning.slice(0, 64) });
+  }
+
+  async #search(found: { matches: number; keys: string }): Promise<void> {
+    const { archive, config } = this.#parts;
+    const { context, answer } = this.#request;
+    const identifier = this.#read();
+    const query = this.#query(identifier);
+    found.keys = query.keys
+      .filter(({ kind }) => kind !== 'universal')
+      .map(({ tag }) => tag.toString(16).padStart(8, '0'))
+      .join(' ');
+    const wanted = wantedOf(identifier);
+    const supported = archive.query.unsupported(query.level, query.keys).every((tag) => ANSWERED.has(tag));
+    const status = supported ? STATUS.pending : STATUS.pendingWarning;
+    for await (const match of archive.query.stream(query)) {
+      if (this.#stop.signal.aborted) return;
+      found.matches += 1;
+      const dataSet = answerOf(match.attributes, identifier, wanted, config.aeTitle);
+      await answer(status, { dataSet: writeDataSet(dataSet, context.transferSyntax) });
+    }
   }
 
   #read(): DataSet {
-    const { transferSyntax } = this.#context;
-    return readDataSet(this.#identifier, transferSyntax, {
+    return readDataSet(this.#identifier, this.#request.context.transferSyntax, {
       limits: { depth: 8, elements: 2000, items: 200, headerBytes: this.#identifier.length * 2 },
       keepBytes: this.#identifier.length,
     }).dataSet;
   }
 
   #query(identifier: DataSet): ArchiveQuery {
-    const { negotiated } = this.#peer;
-    const sopClass = this.#context.abstractSyntax;
+    const { negotiated } = this.#request.peer;
+    const sopClass = this.#request.context.abstractSyntax;
     const level = LEVELS[text(identifier, Tags.QueryRetrieveLevel) ?? ''];
     const patientRoot = sopClass === PATIENT_ROOT_FIND;
     if (!level || (level === 'patient' && !patientRoot)) throw new Fault('QUERY_KEY', { what: 'level' });
@@ -114,28 +125,22 @@ export class FindTask {
         if (values.length !== 1) throw new Fault('QUERY_KEY', { what: `unique key of the ${above} level` });
       }
     }
+    let keys = matchKeysOf(identifier);
+    if (negotiated.combinedDateTime.has(sopClass)) {
+      for (const [date, time] of MOMENTS) keys = combineDateTime(keys, date, time);
+    }
     return {
       level,
-      keys: matchKeysOf(identifier),
+      keys,
       include: [...identifier.elements.keys()],
       fuzzy: negotiated.fuzzy.has(sopClass),
       signal: this.#stop.signal,
     };
   }
-
-  #send(status: number, dataSet?: DataSet, fault?: Fault): Promise<void> {
-    const command: Command = {
-      commandField: COMMANDS.findResponse,
-      affectedSopClassUid: this.#context.abstractSyntax,
-      messageIdRespondedTo: this.#command.messageId ?? 0,
-      dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
-      status,
-      errorComment: fault?.row.meaning.slice(0, 64),
-    };
-    const bytes = dataSet && writeDataSet(dataSet, this.#context.transferSyntax);
-    return this.#peer.send(this.#context, command, bytes);
-  }
 }
+
+/** Answered by the door itself. */
+const ANSWERED: ReadonlySet<number> = new Set([Tags.RetrieveAETitle]);
 
 /** Tags that were asked for; Specific Character Set and the level are answered anyway. */
 const wantedOf = (identifier: DataSet): ReadonlySet<number> =>
