@@ -74,8 +74,9 @@ export class Association {
     if (this.#quiet) this.#abort(2, 0);
   }
 
+  /** At once, without waiting for anything. */
   abort(): void {
-    this.#abort(2, 0);
+    if (this.#state !== 2) this.#abort(2, 0);
     this.#socket.destroy();
   }
 
@@ -115,7 +116,8 @@ export class Association {
       return;
     }
     this.#parts.log.info({ state: this.#state }, 'dicom connection timed out');
-    if (this.#state === 2) this.#socket.destroy();
+    // Before an association there is nothing to say; a peer that does not read would not hear it.
+    if (this.#state === 2 || this.#socket.writableLength > 0) this.abort();
     else this.#abort(2, 0);
   }
 
