@@ -158,6 +158,21 @@ describe('writeMessage and MessageAssembler', () => {
     expect(outcomeOf(() => parts.forEach((one) => assembler.take(one)))).toBe('PDU_UNEXPECTED');
   });
 
+  it('keeps nothing of a chunk but copies, also of a Buffer, whose slice is a view', () => {
+    const bytes = Buffer.from(writeMessage(1, ECHO, undefined, 0));
+    const splitter = new PduSplitter(MAX);
+    const assembler = new MessageAssembler();
+    const events: MessageEvent[] = [];
+    for (let at = 0; at < bytes.length; at += 20) {
+      const chunk = Buffer.from(bytes.subarray(at, at + 20));
+      splitter.push(chunk);
+      for (let value = splitter.next(); value; value = splitter.next())
+        if (value.type === 'pdv') events.push(...[assembler.take(value) ?? []].flat());
+      chunk.fill(0xee);
+    }
+    expect(events).toEqual([{ kind: 'command', contextId: 1, command: ECHO }]);
+  });
+
   it('a command that never ends is a fault, and empty parts of one take no memory', () => {
     const assembler = new MessageAssembler();
     const empty = part({ last: false, bytes: new Uint8Array(0) });

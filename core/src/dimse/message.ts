@@ -44,7 +44,8 @@ export class MessageAssembler {
     this.#length += part.bytes.length;
     if (this.#length > MAX_COMMAND_BYTES) throw new Fault('DIMSE_COMMAND', { length: this.#length });
     // An empty fragment says nothing; millions of them must not fill memory.
-    if (part.bytes.length > 0) this.#parts.push(part.last ? part.bytes : part.bytes.slice());
+    // A copy by `new`: `slice` of a Node Buffer is a view, and the chunk under it is used again or given back.
+    if (part.bytes.length > 0) this.#parts.push(part.last ? part.bytes : new Uint8Array(part.bytes));
     if (!part.last) return undefined;
     const command = readCommand(joined(this.#parts, this.#length));
     const contextId = this.#contextId;
