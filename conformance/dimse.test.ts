@@ -202,10 +202,10 @@ describe('The DICOM port', () => {
       // Up to 180 MB; their answers do not fit into the buffers of both sides.
       for (let count = 0; count < 4000 && !wire.closed; count += 1) {
         wire.send(questions);
-        if (!wire.socket.writableNeedDrain) continue;
         await new Promise((settle) => {
           wire.socket.once('drain', settle);
           wire.socket.once('close', settle);
+          if (!wire.socket.writableNeedDrain) setImmediate(settle);
         });
       }
       expect(wire.closed).toBe(true);
@@ -431,7 +431,7 @@ describe('The DICOM port', () => {
 
     it('waits for a slow reader without filling memory, then gives up; others are served meanwhile', async () => {
       const before = await residentBytes(box.pid);
-      const slow = await Promise.all(Array.from({ length: 10 }, () => associated({ callingAe: 'FINDER' })));
+      const slow = await Promise.all(Array.from({ length: 4 }, () => associated({ callingAe: 'FINDER' })));
       for (const wire of slow) {
         wire.socket.pause();
         for (let id = 1; id <= 4; id += 1) wire.find(id, everything);

@@ -43,7 +43,7 @@ export class Wire {
       this.received += chunk.length;
       this.#splitter.push(chunk);
       for (let value = this.#splitter.next(); value; value = this.#splitter.next())
-        this.#values.push(value.type === 'pdv' ? { ...value, bytes: value.bytes.slice() } : value);
+        this.#values.push(value.type === 'pdv' ? { ...value, bytes: Uint8Array.from(value.bytes) } : value);
       this.#wake();
     });
     socket.on('error', () => undefined);
