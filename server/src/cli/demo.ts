@@ -202,8 +202,8 @@ function studies(): Study[] {
   ];
 }
 
-function* objects(): Generator<{ readonly name: string; readonly dataSet: DataSet }> {
-  for (const [studyIndex, study] of studies().entries()) {
+function* objects(list: readonly Study[]): Generator<{ readonly name: string; readonly dataSet: DataSet }> {
+  for (const [studyIndex, study] of list.entries()) {
     const studyUid = uid();
     for (const [seriesIndex, series] of study.series.entries()) {
       const seriesUid = uid();
@@ -229,12 +229,18 @@ function* objects(): Generator<{ readonly name: string; readonly dataSet: DataSe
 }
 
 /** Writes the studies as files. @returns how many. */
-export async function writeDemo(folder: string): Promise<number> {
+export async function writeDemo(
+  folder: string,
+  progress: (done: number, total: number) => void = () => undefined,
+): Promise<number> {
   await mkdir(folder, { recursive: true });
+  const list = studies();
+  const total = list.flatMap(({ series }) => series.flatMap(({ images }) => images)).length;
   let count = 0;
-  for (const { name, dataSet: ds } of objects()) {
+  for (const { name, dataSet: ds } of objects(list)) {
     await writeFile(join(folder, name), writePart10(ds, EXPLICIT_LE));
     count += 1;
+    progress(count, total);
   }
   return count;
 }

@@ -3,61 +3,182 @@
  *
  * Layer:  server/cli.
  */
-import { parseArgs } from 'node:util';
-import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { parseArgs, type ParseArgsOptionDescriptor } from 'node:util';
+import { asFault } from '@lightbox/core/base/fault.ts';
 import { main as serve } from '../main.ts';
 import { writeDemo } from './demo.ts';
+import { find } from './find.ts';
 import { maintain } from './maintain.ts';
+import { parsePeer } from './peer.ts';
+import { FILES, Progress } from './progress.ts';
 import { send } from './send.ts';
+import { UsageError } from './usage.ts';
 
-const USAGE = `Usage: npm run lightbox -- COMMAND
+type Values = Readonly<Partial<Record<string, string | boolean>>>;
 
-  serve                              run the server (the same as npm start)
-  send PATH... --to AE@host:port     send DICOM files and folders [--from AE]
-  demo FOLDER [--to AE@host:port]    write synthetic studies as files, and send them
-  verify [--head HEAD]               hash every kept object and the audit trail again (server stopped);
-                                     HEAD: what an earlier verify, or the log, said
-  reindex                            make the index again from what is kept (server stopped)
-`;
+interface CliCommand {
+  /** What follows the name of the command. */
+  readonly usage: string;
+  readonly meaning: string;
+  /** More for `COMMAND --help`. */
+  readonly help: string;
+  readonly options: Readonly<Record<string, ParseArgsOptionDescriptor>>;
+  /** @returns the exit code. */
+  readonly run: (positionals: readonly string[], values: Values) => Promise<number>;
+}
 
-async function run(): Promise<number> {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: {
-      to: { type: 'string' },
-      head: { type: 'string' },
-      from: { type: 'string', default: 'LIGHTBOX' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  const [command, ...rest] = positionals;
-  if (values.help || command === undefined) {
-    console.log(USAGE);
-    return values.help ? 0 : 2;
-  }
-  switch (command) {
-    case 'serve':
+const string = { type: 'string' } as const;
+const textOf = (value: string | boolean | undefined): string | undefined =>
+  typeof value === 'string' ? value : undefined;
+const DEFAULT_AE = 'LIGHTBOX';
+
+function nothingMore(positionals: readonly string[]): void {
+  if (positionals.length > 0) throw new UsageError(`"${positionals[0]}" is one argument too many.`);
+}
+
+const COMMANDS: Readonly<Partial<Record<string, CliCommand>>> = {
+  serve: {
+    usage: '',
+    meaning: 'run the server (the same as npm start)',
+    help: 'Settings come from the environment: see docs/configuration.md.',
+    options: {},
+    async run(positionals) {
+      nothingMore(positionals);
       await serve();
       return 0;
-    case 'send':
-      return send(rest, values.to, values.from);
-    case 'demo': {
-      const [folder] = rest;
-      if (folder === undefined) throw new Fault('BAD_REQUEST', { what: 'name a folder' });
-      console.log(`${await writeDemo(folder)} files written to ${folder}`);
-      return values.to === undefined ? 0 : send([folder], values.to, values.from);
+    },
+  },
+  send: {
+    usage: 'PATH... --to AE@host:port [--from AE]',
+    meaning: 'send DICOM files and folders by C-STORE',
+    help: `PATH may be a file or a folder, read with all folders in it. Each object goes in the transfer syntax it has.
+
+  --to AE@host:port   whom to send to
+  --from AE           our AE title, which the other side has to know (default ${DEFAULT_AE})
+
+Ends with 0 when every object was taken, 1 when not.`,
+    options: { to: string, from: string },
+    run: (positionals, { to, from }) => send(positionals, textOf(to), textOf(from) ?? DEFAULT_AE),
+  },
+  find: {
+    usage: '--at AE@host:port [--level LEVEL] KEY=VALUE...',
+    meaning: 'search another program by C-FIND',
+    help: `KEY is a keyword or a tag: PatientName=Smith*, StudyDate=20260101-20260131, 0010,0020=4711.
+A KEY without a value is shown as one more column.
+
+  --at AE@host:port   whom to ask
+  --level LEVEL       patient, study (default), series or image
+  --root ROOT         patient or study (default: patient for the patient level, else study)
+  --calling AE        our AE title, which the other side has to know (default ${DEFAULT_AE})
+  --limit N           stop after N matches (C-CANCEL)
+  --timeout SECONDS   for connecting and for each answer (default 30)
+  --json              DICOM JSON (PS3.18 Annex F) instead of a table
+
+Ends with 0 when the search was answered, also without a match; 1 when not.`,
+    options: {
+      ...{ at: string, level: string, root: string, calling: string, limit: string, timeout: string },
+      json: { type: 'boolean' },
+    },
+    run: (positionals, { at, level, root, calling, limit, timeout, json }) =>
+      find(positionals, {
+        ...{ at: textOf(at), level: textOf(level), root: textOf(root), limit: textOf(limit) },
+        ...{ timeout: textOf(timeout), calling: textOf(calling) ?? DEFAULT_AE, json: json === true },
+      }),
+  },
+  demo: {
+    usage: 'FOLDER [--to AE@host:port] [--from AE]',
+    meaning: 'write synthetic studies as files, and send them',
+    help: `The studies are made by a computer and show nobody.
+
+  --to AE@host:port   also send them there
+  --from AE           our AE title (default ${DEFAULT_AE})`,
+    options: { to: string, from: string },
+    async run([folder, ...more], { to, from }) {
+      if (folder === undefined) throw new UsageError('Name a folder for the files.');
+      nothingMore(more);
+      if (to !== undefined) parsePeer('--to', textOf(to));
+      const progress = new Progress('Writing', FILES);
+      const count = await writeDemo(folder, (done, total) => progress.set(done, total));
+      progress.end();
+      console.log(`${count} files written to ${folder}`);
+      return to === undefined ? 0 : send([folder], textOf(to), textOf(from) ?? DEFAULT_AE);
+    },
+  },
+  verify: {
+    usage: '[--head HEAD]',
+    meaning: 'hash every kept object and the audit trail again (server stopped)',
+    help: `  --head HEAD   what an earlier verify, or the log, said of the audit trail
+
+Ends with 1 when something is damaged, missing or not indexed, or the audit trail does not hold.`,
+    options: { head: string },
+    run(positionals, { head }) {
+      nothingMore(positionals);
+      return maintain('verify', textOf(head));
+    },
+  },
+  reindex: {
+    usage: '',
+    meaning: 'make the index again from what is kept (server stopped)',
+    help: 'Nothing that was kept is changed. Searches find nothing until it is done.',
+    options: {},
+    run(positionals) {
+      nothingMore(positionals);
+      return maintain('reindex');
+    },
+  },
+};
+
+const RUN = 'npm run lightbox --';
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(
+    ([name, command]) => `  ${name} ${command?.usage ?? ''}\n      ${command?.meaning ?? ''}`,
+  );
+  return `Usage: ${RUN} COMMAND\n\n${lines.join('\n')}\n\n${RUN} COMMAND --help says more.`;
+}
+
+const usageOf = (name: string, { usage }: CliCommand): string => `Usage: ${RUN} ${name} ${usage}`.trimEnd();
+
+async function run(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    console.log(overview());
+    return name === undefined ? 2 : 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    console.error(`There is no command "${name}".\n\n${overview()}`);
+    return 2;
+  }
+  try {
+    const { positionals, values } = parse(rest, command);
+    if (values['help'] === true) {
+      console.log(`${usageOf(name, command)}\n\n${command.meaning}\n\n${command.help}`);
+      return 0;
     }
-    case 'verify':
-    case 'reindex':
-      return maintain(command, values.head);
-    default:
-      console.error(`There is no command "${command}".\n\n${USAGE}`);
-      return 2;
+    return await command.run(positionals, values);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\n\n${usageOf(name, command)}\n${RUN} ${name} --help says more.`);
+    return 2;
+  }
+}
+
+/** @throws UsageError in the words of Node, which name the option. */
+function parse(args: string[], command: CliCommand): { positionals: string[]; values: Values } {
+  try {
+    const help = { type: 'boolean', short: 'h' } as const;
+    const { positionals, values } = parseArgs({
+      ...{ args, allowPositionals: true, options: { ...command.options, help } },
+    });
+    return { positionals, values: values as Values };
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
   }
 }
 
 try {
-  process.exitCode = await run();
+  process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
   const fault = asFault(error);
   const why = fault.code === 'INTERNAL' && error instanceof Error ? `: ${error.message}` : '';

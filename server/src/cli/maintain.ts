@@ -4,6 +4,7 @@
  * Layer:  server/cli.
  */
 import { archiveMigrations, openArchive } from '../archive/archive.ts';
+import type { VerifyProgress } from '../archive/types.ts';
 import { openAudit } from '../identity/audit.ts';
 import { parseHead } from '../identity/audit-chain.ts';
 import { identityMigrations } from '../identity/migrations.ts';
@@ -12,6 +13,7 @@ import { migrate, openDatabase } from '../platform/database.ts';
 import { openEvents } from '../platform/events.ts';
 import { lockDataFolder } from '../platform/lock.ts';
 import { createLog } from '../platform/log.ts';
+import { MEGABYTES, Progress } from './progress.ts';
 
 /**
  * @param head  A head of the audit trail noted earlier, for verify.
@@ -29,11 +31,14 @@ export async function maintain(command: 'verify' | 'reindex', head?: string): Pr
       const events = await openEvents(database, log);
       const archive = await openArchive({ config, database, events, log });
       try {
+        const bar = new Progress(command === 'verify' ? 'Verifying' : 'Indexing', MEGABYTES);
+        const progress = ({ bytes, totalBytes }: VerifyProgress): void => bar.set(bytes, totalBytes);
         if (command === 'reindex') {
-          console.log(`${(await archive.reindex()).objects} objects indexed`);
+          const { objects } = await archive.reindex({ progress }).finally(() => bar.end());
+          console.log(`${objects} objects indexed`);
           return 0;
         }
-        const report = await archive.verify();
+        const report = await archive.verify({ progress }).finally(() => bar.end());
         console.log(
           `${report.objects} objects, ${report.bytes} bytes: ${report.damaged.length} damaged, ` +
             `${report.missing.length} missing, ${report.unindexed} not indexed`,

@@ -12,6 +12,9 @@ import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { uidValue } from '@lightbox/core/dicom/values.ts';
 import { statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
 import { DimseClient } from '../doors/dimse/client.ts';
+import { parsePeer, type PeerAddress, withAdvice } from './peer.ts';
+import { FILES, Progress } from './progress.ts';
+import { UsageError } from './usage.ts';
 
 interface FileToSend {
   readonly path: string;
@@ -27,11 +30,12 @@ export async function send(
   to: string | undefined,
   callingAe: string,
 ): Promise<number> {
-  const [, calledAe, host, port] = /^([^@]{1,16})@(.+):(\d{1,5})$/.exec(to ?? '') ?? [];
-  if (calledAe === undefined || host === undefined || paths.length === 0) {
-    console.error('Name at least one file or folder, and --to AE@host:port.');
-    return 2;
-  }
+  if (paths.length === 0) throw new UsageError('Name at least one file or folder to send.');
+  const peer = parsePeer('--to', to);
+  return withAdvice(callingAe, () => sendAll(paths, peer, callingAe));
+}
+
+async function sendAll(paths: readonly string[], peer: PeerAddress, callingAe: string): Promise<number> {
   const files: FileToSend[] = [];
   let failed = 0;
   for (const path of paths) {
@@ -44,6 +48,8 @@ export async function send(
     }
   }
   let sent = 0;
+  const unreadable = failed;
+  const progress = new Progress('Sending', FILES);
   // One association for each transfer syntax: a peer then cannot choose another one.
   for (const syntax of new Set(files.map((file) => file.transferSyntaxUid))) {
     const group = files.filter((file) => file.transferSyntaxUid === syntax);
@@ -51,26 +57,33 @@ export async function send(
     for (let at = 0; at < classes.length; at += 128) {
       const some = classes.slice(at, at + 128);
       const client = await DimseClient.open({
-        ...{ host, port: Number(port), calledAe, callingAe },
+        ...{ ...peer, callingAe },
         contexts: some.map((sopClassUid) => ({ sopClassUid, transferSyntaxUids: [syntax] })),
       });
-      for (const file of group.filter((one) => some.includes(one.sopClassUid))) {
-        const problem = await sendOne(client, file);
-        if (problem === undefined) sent += 1;
-        else {
-          failed += 1;
-          console.error(`${file.path}: ${problem}`);
+      try {
+        for (const file of group.filter((one) => some.includes(one.sopClassUid))) {
+          const problem = await sendOne(client, file);
+          if (problem === undefined) sent += 1;
+          else {
+            failed += 1;
+            progress.note(`${file.path}: ${problem}`);
+          }
+          progress.set(sent + failed - unreadable, files.length);
         }
+      } finally {
+        await client.close();
       }
-      await client.close();
     }
   }
+  progress.end();
   console.log(`${sent} sent, ${failed} failed`);
   return failed > 0 ? 1 : 0;
 }
 
 async function* filesOf(path: string): AsyncGenerator<string> {
-  if (!(await stat(path)).isDirectory()) {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) throw new UsageError(`There is no file or folder "${path}".`);
+  if (!found.isDirectory()) {
     yield path;
     return;
   }

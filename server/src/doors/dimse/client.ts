@@ -5,11 +5,10 @@
  * Layer:  server/doors/dimse.
  */
 import { connect, type Socket } from 'node:net';
-import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '@lightbox/core/base/uid.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
-import { EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
 import { fragments, fragmentSize, MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
@@ -36,6 +35,8 @@ export interface ClientOptions {
 
 const TIMEOUT_MS = 30_000;
 const MAX_PDU = 256 * 1024;
+/** An answer is an identifier; no peer's is longer. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 interface Message {
   readonly command: Command;
@@ -111,34 +112,50 @@ export class DimseClient {
     return { status, comment: errorComment };
   }
 
-  /** Searches; yields identifiers. @throws Fault DIMSE_STATUS when the peer answers with a failure. */
-  async *find(sopClassUid: string, identifier: DataSet, cancelAfter = Infinity): AsyncGenerator<DataSet> {
+  /**
+   * Searches; yields identifiers, at most `limit`. Where the caller has enough, the peer is told by C-CANCEL, and what it still
+   * sends is read away, so that the association can go on.
+   *
+   * @throws Fault DIMSE_STATUS when the peer answers with a failure.
+   */
+  async *find(sopClassUid: string, identifier: DataSet, limit = Infinity): AsyncGenerator<DataSet> {
     const { id, transferSyntax } = this.#context(sopClassUid);
     const command = this.#request(COMMANDS.findRequest, sopClassUid, 0x0001);
     await this.#write(writeMessage(id, command, writeDataSet(identifier, transferSyntax), this.#peerMaxPdu));
-    for (let count = 0; ;) {
-      const message = await this.#message();
-      const status = message.command.status ?? STATUS.success;
-      if (statusKind(status) !== 'pending') {
-        if (statusKind(status) === 'failure')
-          throw new Fault('DIMSE_STATUS', { status: status.toString(16), meaning: statusMeaning(status) });
-        return;
+    let over = false;
+    try {
+      for (let count = 0; count < limit;) {
+        const message = await this.#message().catch((error: unknown) => {
+          over = true;
+          throw error;
+        });
+        const { status = STATUS.success, errorComment } = message.command;
+        if (statusKind(status) !== 'pending') {
+          over = true;
+          if (statusKind(status) === 'failure')
+            throw new Fault('DIMSE_STATUS', {
+              ...{ status: `0x${status.toString(16).toUpperCase().padStart(4, '0')}` },
+              ...{ meaning: statusMeaning(status), comment: errorComment },
+            });
+          return;
+        }
+        if (!message.dataSet) continue;
+        count += 1;
+        yield readDataSet(message.dataSet, transferSyntax, { onMismatch: 'warn' }).dataSet;
       }
-      if (message.dataSet) yield readDataSet(message.dataSet, transferSyntax, { onMismatch: 'warn' }).dataSet;
-      count += 1;
-      if (count === cancelAfter)
-        await this.#write(
-          writeMessage(
-            id,
-            {
-              commandField: COMMANDS.cancelRequest,
-              messageIdRespondedTo: command.messageId,
-              dataSetType: NO_DATA_SET,
-            },
-            undefined,
-            this.#peerMaxPdu,
-          ),
-        );
+    } finally {
+      if (!over) await this.#cancel(id, command.messageId);
+    }
+  }
+
+  /** @throws Fault as `#message`. A peer that has ended its search meanwhile answers with success. */
+  async #cancel(id: number, messageIdRespondedTo: number | undefined): Promise<void> {
+    const commandField = COMMANDS.cancelRequest;
+    const command = { commandField, messageIdRespondedTo, dataSetType: NO_DATA_SET };
+    await this.#write(writeMessage(id, command, undefined, this.#peerMaxPdu));
+    for (;;) {
+      const { status = STATUS.success } = (await this.#message()).command;
+      if (statusKind(status) !== 'pending') return;
     }
   }
 
@@ -222,6 +239,7 @@ export class DimseClient {
   async #message(): Promise<Message> {
     let command: Command | undefined;
     const parts: Buffer[] = [];
+    let length = 0;
     for (;;) {
       const value = await this.#next();
       if (value.type !== 'pdv') throw new Fault('DIMSE_ABORTED');
@@ -231,7 +249,9 @@ export class DimseClient {
         command = event.command;
         if (command.dataSetType === NO_DATA_SET) return { command, dataSet: undefined };
       } else {
-        parts.push(Buffer.from(event.bytes));
+        length += event.bytes.length;
+        if (length > MAX_ANSWER_BYTES) throw new Fault('PDU_LENGTH', { what: 'data set of an answer' });
+        if (event.bytes.length > 0) parts.push(Buffer.from(event.bytes));
         if (event.last && command) return { command, dataSet: Buffer.concat(parts) };
       }
     }
@@ -306,59 +326,4 @@ function connected({ host, port }: ClientOptions, timeoutMs: number): Promise<So
       fail(new Fault('DIMSE_UNREACHABLE', { reason: error.code }, { cause: error })),
     );
   });
-}
-
-const ECHO_TIMEOUT_MS = 10_000;
-
-/** C-ECHO, and what went wrong in words that lead on. */
-export async function echoDevice(
-  device: { readonly aeTitle: string; readonly host: string | undefined; readonly port: number | undefined },
-  callingAe: string,
-): Promise<{ ok: boolean; milliseconds: number; diagnosis: string }> {
-  const began = performance.now();
-  const done = (
-    ok: boolean,
-    diagnosis: string,
-  ): { ok: boolean; milliseconds: number; diagnosis: string } => ({
-    ...{ ok, milliseconds: Math.round(performance.now() - began), diagnosis },
-  });
-  const { host, port, aeTitle } = device;
-  if (host === undefined || port === undefined)
-    return done(false, 'No host and port are known for this device. Enter them to test it.');
-  try {
-    const client = await DimseClient.open({
-      ...{ host, port, calledAe: aeTitle, callingAe, timeoutMs: ECHO_TIMEOUT_MS },
-      contexts: [{ sopClassUid: VERIFICATION, transferSyntaxUids: [IMPLICIT_LE, EXPLICIT_LE] }],
-    });
-    const status = await client.echo();
-    await client.close();
-    return status === STATUS.success
-      ? done(true, 'The device answered.')
-      : done(false, `The device answered with a failure: ${statusMeaning(status)}.`);
-  } catch (error) {
-    return done(false, diagnosisOf(asFault(error), callingAe));
-  }
-}
-
-function diagnosisOf(fault: Fault, callingAe: string): string {
-  const { code, facts } = fault;
-  if (code === 'DIMSE_UNREACHABLE') {
-    if (facts['reason'] === 'ECONNREFUSED')
-      return 'The connection was refused: is the program running, and is this its port?';
-    if (facts['reason'] === 'ENOTFOUND' || facts['reason'] === 'EAI_AGAIN')
-      return 'The host name is not known: check its spelling, or use its IP address.';
-    return 'The host cannot be reached: check the address, the network and the firewall.';
-  }
-  if (code === 'DIMSE_TIMEOUT')
-    return 'No answer in time: a firewall may drop the connection, or the port belongs to another program.';
-  if (code === 'DIMSE_REJECTED') {
-    if (facts['source'] === 1 && facts['reason'] === 3)
-      return `The device does not know our AE title ${callingAe}: enter it there.`;
-    if (facts['source'] === 1 && facts['reason'] === 7)
-      return 'The device has another AE title than the one entered here.';
-    if (facts['result'] === 2) return 'The device is busy: try again later.';
-    return 'The device does not accept our association.';
-  }
-  if (code === 'DIMSE_NO_CONTEXT') return 'The device is there, but does not support C-ECHO.';
-  return 'The device ended the connection: it may not be a DICOM program, or it wants TLS.';
 }
