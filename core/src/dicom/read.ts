@@ -77,14 +77,25 @@ export class DicomReader {
     return this.#parser?.pixelsReached ?? false;
   }
 
+  /** Bytes that come next and need not be pushed: `skip` them. 0 where they have to be read. */
+  get skippable(): number {
+    return this.#inflater || this.#window.available > 0 ? 0 : (this.#parser?.skipping ?? 0);
+  }
+
+  /** Passes over bytes that stay where they are; at most `skippable`. */
+  skip(count: number): void {
+    this.#total += count;
+    this.#parser?.skipped(count);
+  }
+
   push(chunk: Uint8Array): void {
     if (this.#ended) throw new Fault('INTERNAL', { what: 'push after end' });
     this.#total += chunk.length;
     let at = 0;
     while (at < chunk.length) {
-      const skipping = this.#inflater || this.#window.available > 0 ? 0 : (this.#parser?.skipping ?? 0);
-      if (skipping > 0) {
-        const count = Math.min(skipping, chunk.length - at);
+      const { skippable } = this;
+      if (skippable > 0) {
+        const count = Math.min(skippable, chunk.length - at);
         this.#parser?.skipped(count);
         at += count;
         continue;

@@ -8,11 +8,12 @@ import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
-import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import { readPart10 } from '@lightbox/core/dicom/read.ts';
-import { transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { readingSyntax, transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { Database } from '../platform/database.ts';
+import { readAfterPixels, shifted } from './after-pixels.ts';
 import { type BlobReader, MAX_READ_BYTES } from './blobs.ts';
 import type { PixelNote } from './index/describe.ts';
 import { Metadata } from './metadata.ts';
@@ -116,6 +117,12 @@ export class ArchiveRetrieve implements Retrieve {
     const { tag, vr, offset, length } = pixels;
     const elements = new Map(ds.elements);
     elements.set(tag, { tag, vr, bulk: { offset, length } });
+    if (deflated) return { ...ds, elements };
+    const encapsulated = readingSyntax(ref.transferSyntaxUid).encapsulated;
+    const read = (start: number, end: number): Promise<Buffer> => this.read(ref, start, end);
+    const end = offset + length;
+    for (const [after, element] of await readAfterPixels(read, ds, { tag, vr, end, encapsulated }, ref))
+      if (!elements.has(after)) elements.set(after, element);
     return { ...ds, elements };
   }
 
@@ -152,16 +159,6 @@ export class ArchiveRetrieve implements Retrieve {
   metadata(scope: ObjectScope): Promise<{ gzip: Buffer; etag: string }> {
     return this.#metadata.get(scope);
   }
-}
-
-/** Bulk offsets of a data set and its items, counted from `by` bytes earlier. */
-function shifted(ds: DataSet, by: number): DataSet {
-  const elements = [...ds.elements.values()].map((one): [number, Element] => {
-    const bulk = one.bulk && { offset: one.bulk.offset + by, length: one.bulk.length };
-    const items = one.items?.map((item) => shifted(item, by));
-    return [one.tag, { ...one, ...(bulk ? { bulk } : {}), ...(items ? { items } : {}) }];
-  });
-  return { ...ds, elements: new Map(elements) };
 }
 
 const REF_COLUMNS = `s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax_uid, i.number, i.rows, i.columns,

@@ -4,7 +4,6 @@
  * Source: PS3.5 §8.1.1 (native pixel cells), §7.3 (byte order), PS3.4 §N.2, PS3.18 §8.3.5.
  * Layer:  server/archive.
  */
-import { Readable } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
@@ -15,6 +14,7 @@ import { items, text } from '@lightbox/core/dicom/values.ts';
 import { type GreyTransform, greyTransform } from '@lightbox/core/pixel/grey.ts';
 import { type ImagePixel, imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts';
+import { Outgoing } from '../../platform/outgoing.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
 import type { JobResult } from './job.ts';
@@ -115,9 +115,9 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
       if (wanted === '*' || wanted === ref.transferSyntaxUid) return retrieve.open(ref);
       if (!canProduceObject(ref, wanted)) throw refuse(ref);
       const source = await openSource(retrieve, ref);
-      const bytes = await transcodeObject(source, wanted, (index) => decode(source, index, false));
-      log.debug({ from: ref.transferSyntaxUid, to: wanted, bytes: bytes.length }, 'transcoded');
-      return Readable.from([bytes], { objectMode: false });
+      const pieces = await transcodeObject(source, wanted, (index) => decode(source, index, false));
+      log.debug({ from: ref.transferSyntaxUid, to: wanted }, 'transcoding');
+      return new Outgoing(pieces);
     },
     canDecode,
     canProduceFrames,

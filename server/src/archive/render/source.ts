@@ -112,7 +112,7 @@ export async function hydrated(
       for (const item of one.items) items.push(await set(item));
       return { ...one, items };
     }
-    if (!one.bulk || one.fragments || (only && !only.has(one.tag))) return one;
+    if (!one.bulk || (only && !only.has(one.tag))) return one;
     left -= one.bulk.length;
     if (left < 0) throw new Fault('TOO_LARGE', { limit });
     const bytes = await source.read(one.bulk.offset, one.bulk.offset + one.bulk.length);

@@ -1,95 +1,185 @@
 /**
- * A kept object written anew, uncompressed: for those who cannot read the transfer syntax it came in. The kept one stays.
+ * A kept object written anew, uncompressed, while the client takes it: for those who cannot read the transfer syntax it came
+ * in. The kept one stays. In memory are its header and one or two frames.
  *
- * Source: PS3.5 Annex A.1 and A.2 (uncompressed), §8.1.1, PS3.3 §C.7.6.3.1.2 and .3, PS3.18 §8.7.3.
+ * Source: PS3.5 Annex A.1 and A.2 (uncompressed), §7.1 (32-bit lengths), §8.1.1, PS3.3 §C.7.6.3.1.2 and .3, PS3.18 §8.7.3.
  * Layer:  server/archive.
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
-import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
+import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
 import { makeElement, withElements } from '@lightbox/core/dicom/element.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
-import { integer } from '@lightbox/core/dicom/values.ts';
-import { writePart10 } from '@lightbox/core/dicom/write.ts';
+import { IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { integer, sortedElements, uidValue } from '@lightbox/core/dicom/values.ts';
+import { VR_FACTS, type Vr } from '@lightbox/core/dicom/vr.ts';
+import { elementHeader, writeDataSet, writeFileMeta } from '@lightbox/core/dicom/write.ts';
+import type { Pieces } from '../../platform/outgoing.ts';
 import type { JobResult } from './job.ts';
-import { hydrated, type ObjectSource, swapped } from './source.ts';
+import { hydrated, type ObjectSource, swapBytes } from './source.ts';
 
-/** The whole object is in memory while it is written. */
-const MAX_OBJECT_BYTES = 512 * 1024 * 1024;
+/** Large values within sequences, which are written as a whole. */
+const MAX_NESTED_BYTES = 64 * 1024 * 1024;
+/** 0xFFFFFFFF says "undefined length", and a value has an even length (PS3.5 §7.1.1). */
+const MAX_VALUE_BYTES = 0xfffffffe;
+/** Tables of fragments that are no more (PS3.3 §C.7.6.3.1.8). */
+const FRAGMENT_TABLES: readonly Tag[] = [Tags.ExtendedOffsetTable, Tags.ExtendedOffsetTableLengths];
+
+const SEQUENCE_END = 0xfffee0dd;
+
+type Decode = (index: number) => Promise<JobResult>;
+
+/** A value that is not in memory: how long it is, and its bytes in little endian. */
+interface Streamed {
+  readonly vr: Vr;
+  readonly bytes: number;
+  /** Items of fragments, which a delimiter ends (PS3.5 §A.4). */
+  readonly fragments?: boolean | undefined;
+  open(): AsyncIterable<Uint8Array>;
+}
 
 /**
  * The Part 10 file in implicit or explicit little endian.
  *
- * @param decode  Gives one frame uncompressed; asked only for encapsulated pixels.
- * @throws Fault TOO_LARGE, and what `decode` throws.
+ * @param decode  Gives one frame uncompressed; asked only for encapsulated pixels, in order.
+ * @throws Fault DICOM_UID; TOO_LARGE when the pixels are more than one value can hold; and what `decode` throws for the
+ *   first frame. What fails later is thrown by the pieces: the client sees a body that breaks off.
  */
-export async function transcodeObject(
-  source: ObjectSource,
-  wanted: string,
-  decode: (index: number) => Promise<JobResult>,
-): Promise<Uint8Array> {
-  const { dataSet, frames } = source;
-  if (frames?.kind !== 'encapsulated')
-    return writePart10(wordsTurned(await hydrated(source, dataSet, MAX_OBJECT_BYTES)), wanted);
-  if (frames.frameCount === 0) throw new Fault('PIXELS_NONE');
-  const decoded: Uint8Array[] = [];
-  let total = 0;
-  let image: JobResult['image'] | undefined;
-  for (let index = 0; index < frames.frameCount; index += 1) {
-    const frame = await decode(index);
-    image = frame.image;
-    total += frame.bytes.length;
-    if (total > MAX_OBJECT_BYTES) throw new Fault('TOO_LARGE', { bytes: total });
-    decoded.push(frame.bytes);
+export async function transcodeObject(source: ObjectSource, wanted: string, decode: Decode): Promise<Pieces> {
+  let { dataSet } = source;
+  const streamed = new Map<Tag, Streamed>();
+  if (source.frames?.kind === 'encapsulated') {
+    const first = await firstFrame(source.frames.frameCount, decode);
+    dataSet = describing(dataSet, first.image);
+    streamed.set(Tags.PixelData, decoded(first, source.frames.frameCount, decode));
   }
-  const bytes = joined(decoded, total, image);
-  const without = new Map(dataSet.elements);
-  // Tables of fragments that are no more (PS3.3 §C.7.6.3.1.8).
-  without.delete(Tags.ExtendedOffsetTable);
-  without.delete(Tags.ExtendedOffsetTableLengths);
-  without.delete(Tags.PixelData);
-  const rest = await hydrated(source, { ...dataSet, elements: without }, MAX_OBJECT_BYTES);
-  const elements: Element[] = [
-    { tag: Tags.PixelData, vr: image && image.bitsAllocated > 8 ? 'OW' : 'OB', bytes },
-  ];
-  if (image && image.samples > 1)
+  for (const element of dataSet.elements.values())
+    if (element.bulk && !streamed.has(element.tag)) streamed.set(element.tag, asKept(source, element));
+  for (const { bytes } of streamed.values())
+    if (bytes > MAX_VALUE_BYTES) throw new Fault('TOO_LARGE', { bytes, limit: MAX_VALUE_BYTES });
+  const sopClassUid = uidValue(dataSet, Tags.SOPClassUID);
+  const sopInstanceUid = uidValue(dataSet, Tags.SOPInstanceUID);
+  if (sopClassUid === undefined || sopInstanceUid === undefined) throw new Fault('DICOM_UID');
+  const meta = writeFileMeta({ sopClassUid, sopInstanceUid, transferSyntaxUid: wanted });
+  return pieces(meta, await hydratedItems(source, dataSet), streamed, wanted);
+}
+
+async function firstFrame(frameCount: number, decode: Decode): Promise<JobResult> {
+  if (frameCount === 0) throw new Fault('PIXELS_NONE');
+  return decode(0);
+}
+
+/** Values within sequences read; those of the object itself stay where they are. */
+async function hydratedItems(source: ObjectSource, ds: DataSet): Promise<DataSet> {
+  const withItems = [...ds.elements].filter(([, one]) => one.items);
+  const { elements } = await hydrated(source, { ...ds, elements: new Map(withItems) }, MAX_NESTED_BYTES);
+  return { ...ds, elements: new Map([...ds.elements, ...elements]) };
+}
+
+async function* pieces(
+  meta: Uint8Array,
+  ds: DataSet,
+  streamed: ReadonlyMap<Tag, Streamed>,
+  wanted: string,
+): Pieces {
+  yield meta;
+  let small = new Map<Tag, Element>();
+  for (const element of sortedElements(ds)) {
+    const value = streamed.get(element.tag);
+    if (!value) {
+      small.set(element.tag, element);
+      continue;
+    }
+    yield writeDataSet({ ...ds, elements: small }, wanted);
+    small = new Map();
+    // What the short form cannot hold goes as UN (PS3.5 §6.2.2).
+    const vr = VR_FACTS[value.vr].longLength ? value.vr : 'UN';
+    const length = value.fragments === true ? undefined : value.bytes + (value.bytes % 2);
+    yield elementHeader(element.tag, vr, length, wanted);
+    let left = value.bytes;
+    for await (const piece of value.open()) {
+      left -= piece.length;
+      if (left < 0) throw new Fault('PIXELS_BROKEN', { what: 'more bytes than were announced' });
+      yield piece;
+    }
+    if (left > 0) throw new Fault('PIXELS_BROKEN', { what: 'fewer bytes than were announced' });
+    if (value.fragments === true) yield elementHeader(SEQUENCE_END, 'UN', 0, IMPLICIT_LE);
+    else if (value.bytes % 2 === 1) yield Uint8Array.of(VR_FACTS[value.vr].pad);
+  }
+  if (small.size > 0) yield writeDataSet({ ...ds, elements: small }, wanted);
+}
+
+/** A value as it is kept, turned to little endian where it is not. */
+function asKept(source: ObjectSource, element: Element): Streamed {
+  const { tag, vr } = element;
+  const { offset, length } = element.bulk ?? { offset: 0, length: 0 };
+  const { dataSet } = source;
+  const bits = integer(dataSet, Tags.BitsAllocated, 1, 64) ?? 0;
+  // Pixel cells of more than 16 bits in OW are turned as cells, not as words (PS3.5 §7.3, §8.1.1).
+  const cell = tag === Tags.PixelData && vr === 'OW' && bits > 16 ? bits / 8 : VR_FACTS[vr].unit;
+  const unit = dataSet.littleEndian ? 1 : cell;
+  const fragments = element.fragments !== undefined;
+  return {
+    vr,
+    bytes: length,
+    fragments,
+    open: () => swapBytes(source.stream(offset, offset + length), unit),
+  };
+}
+
+/** What the header has to say about pixels that are no longer compressed. */
+function describing(ds: DataSet, image: JobResult['image']): DataSet {
+  const kept = new Map(ds.elements);
+  for (const tag of FRAGMENT_TABLES) kept.delete(tag);
+  const vr = image.bitsAllocated > 8 ? 'OW' : 'OB';
+  const elements: Element[] = [{ tag: Tags.PixelData, vr }];
+  if (image.samples > 1)
     elements.push(
       makeElement(Tags.PhotometricInterpretation, image.photometric),
       makeElement(Tags.PlanarConfiguration, image.planar ? 1 : 0),
     );
-  return writePart10(withElements(rest, elements), wanted);
+  return withElements({ ...ds, elements: kept }, elements);
 }
 
-/** Frames one after the other; single bits without gaps between frames (PS3.5 §8.1.1). */
-function joined(
-  frames: readonly Uint8Array[],
-  total: number,
-  image: JobResult['image'] | undefined,
-): Uint8Array {
-  const bits = image?.bitsAllocated === 1 ? image.rows * image.columns : 0;
-  if (bits % 8 !== 0) {
-    const packed = new Uint8Array(2 * Math.ceil((bits * frames.length) / 16));
-    frames.forEach((frame, index) => {
-      for (let at = 0; at < bits; at += 1) {
-        const to = index * bits + at;
-        if (((frame[at >> 3] ?? 0) >> (at & 7)) & 1)
-          packed[to >> 3] = (packed[to >> 3] ?? 0) | (1 << (to & 7));
+/** Frames one after the other, the next decoded while one is on its way. */
+function decoded(first: JobResult, frameCount: number, decode: Decode): Streamed {
+  const { rows, columns, bitsAllocated } = first.image;
+  async function* frames(): AsyncGenerator<Uint8Array> {
+    let next = Promise.resolve(first);
+    for (let index = 0; index < frameCount; index += 1) {
+      const frame = await next;
+      if (frame.bytes.length !== first.bytes.length)
+        throw new Fault('PIXELS_BROKEN', { frame: index + 1, what: 'another size than the first' });
+      if (index + 1 < frameCount) {
+        next = decode(index + 1);
+        // Looked at in its turn; a client that leaves before is no failure.
+        next.catch(() => undefined);
       }
-    });
-    return packed;
+      yield frame.bytes;
+    }
   }
-  const out = new Uint8Array(total + (total % 2));
-  let at = 0;
-  for (const frame of frames) {
-    out.set(frame, at);
-    at += frame.length;
-  }
-  return out;
+  const vr = bitsAllocated > 8 ? 'OW' : 'OB';
+  const bits = bitsAllocated === 1 ? rows * columns : 0;
+  if (bits % 8 === 0) return { vr, bytes: first.bytes.length * frameCount, open: frames };
+  return { vr, bytes: Math.ceil((bits * frameCount) / 8), open: () => packedBits(frames(), bits) };
 }
 
-/** Big endian cells of more than 16 bits in OW: the writer turns words, so the words of a cell are turned here. */
-function wordsTurned(ds: DataSet): DataSet {
-  const pixels = ds.elements.get(Tags.PixelData);
-  const bits = integer(ds, Tags.BitsAllocated, 1, 64) ?? 0;
-  if (ds.littleEndian || pixels?.vr !== 'OW' || !pixels.bytes || bits <= 16) return ds;
-  return withElements(ds, [{ ...pixels, bytes: swapped(swapped(pixels.bytes, bits / 8), 2) }]);
+/** Single bits without gaps between frames, the first in the lowest bit (PS3.5 §8.1.1). */
+async function* packedBits(frames: AsyncIterable<Uint8Array>, bits: number): AsyncGenerator<Uint8Array> {
+  let carried = 0;
+  let filled = 0;
+  for await (const frame of frames) {
+    const out = new Uint8Array(Math.floor((filled + bits) / 8));
+    let at = 0;
+    for (let bit = 0; bit < bits; bit += 1) {
+      carried |= (((frame[bit >> 3] ?? 0) >> (bit & 7)) & 1) << filled;
+      filled += 1;
+      if (filled < 8) continue;
+      out[at] = carried;
+      at += 1;
+      carried = 0;
+      filled = 0;
+    }
+    yield out;
+  }
+  if (filled > 0) yield Uint8Array.of(carried);
 }

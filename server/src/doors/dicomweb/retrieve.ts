@@ -4,8 +4,9 @@
  * Source: PS3.18 §10.4 (Retrieve transaction), §8.7.3.2 (application/dicom), §10.4.3 (statuses).
  * Layer:  server/doors/dicomweb.
  */
+import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Fault } from '@lightbox/core/base/fault.ts';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { InstanceRef } from '../../archive/types.ts';
 import { notModified, sendRanged } from '../../platform/ranges.ts';
@@ -38,8 +39,7 @@ export async function retrieve(
     if (given.length === 0) continue;
     if (notModified(request, reply, etagOf(given, JSON.stringify(form)))) return reply.send();
     const [only] = given;
-    if (!form.multipart && only)
-      return sendOne(context, request, reply, only, syntaxFor(context, only, form) ?? '*');
+    if (!form.multipart && only) return sendOne(context, request, reply, only, form);
     // Some of the objects are not there in this form: 206 says so (§10.4.3.1).
     if (given.length < refs.length) reply.status(206);
     return sendMultipart(
@@ -78,11 +78,12 @@ async function sendOne(
   request: FastifyRequest,
   reply: FastifyReply,
   ref: InstanceRef,
-  syntax: string,
+  form: ObjectForm,
 ): Promise<FastifyReply> {
+  const syntax = syntaxFor(context, ref, form) ?? '*';
   if (syntax !== '*') {
-    reply.header('content-type', `application/dicom; transfer-syntax=${syntax}`);
-    return reply.send(await context.renderer.transcode(ref, syntax));
+    const body = await transcoded(context, ref, syntax, form);
+    if (body) return reply.header('content-type', `application/dicom; transfer-syntax=${syntax}`).send(body);
   }
   const type = `application/dicom; transfer-syntax=${ref.transferSyntaxUid}`;
   return sendRanged(request, reply, type, ref.length, (range) => context.archive.retrieve.open(ref, range));
@@ -96,12 +97,26 @@ async function* partsOf(
 ): AsyncGenerator<Part> {
   for (const ref of refs) {
     const syntax = syntaxFor(context, ref, form) ?? '*';
-    const body =
-      syntax === '*' ? context.archive.retrieve.open(ref) : await context.renderer.transcode(ref, syntax);
+    const changed = syntax === '*' ? undefined : await transcoded(context, ref, syntax, form);
     yield {
-      type: `application/dicom; transfer-syntax=${syntax === '*' ? ref.transferSyntaxUid : syntax}`,
+      type: `application/dicom; transfer-syntax=${changed ? syntax : ref.transferSyntaxUid}`,
       location: root + instancePath(ref),
-      body,
+      body: changed ?? context.archive.retrieve.open(ref),
     };
+  }
+}
+
+/** Undefined: it cannot be given so (more than a value can hold, broken frames), and as kept is better than nothing. */
+async function transcoded(
+  context: DoorContext,
+  ref: InstanceRef,
+  syntax: string,
+  form: ObjectForm,
+): Promise<Readable | undefined> {
+  try {
+    return await context.renderer.transcode(ref, syntax);
+  } catch (error) {
+    if (form.orAsKept && asFault(error).row.http < 500) return undefined;
+    throw error;
   }
 }
