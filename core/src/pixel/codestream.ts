@@ -1,7 +1,7 @@
 /**
  * The size a compressed frame says it has, read before a decoder allocates by it.
  *
- * Source: ITU-T T.81 §B.2.2 and T.87 §C.2.2 (SOF), T.800 §A.5.1 (SIZ), ISO/IEC 18181-1 §D.2 (SizeHeader).
+ * Source: ITU-T T.81 §B.2.2 and T.87 §C.2.2 (SOF), T.87 §C.2.3 (SOS), T.800 §A.5.1 (SIZ), ISO/IEC 18181-1 §D.2 (SizeHeader).
  * Layer:  core/pixel.
  */
 import { Fault } from '../base/fault.ts';
@@ -15,6 +15,8 @@ export interface CodestreamSize {
   readonly bits: number | undefined;
   /** Scans are counted by their headers: a progressive JPEG of a million scans is refused (attack B41). */
   readonly scans: number;
+  /** JPEG-LS in interleave mode 0: decoders give one plane after the other (T.87 §C.2.3). */
+  readonly planar?: boolean | undefined;
 }
 
 const MAX_SCANS = 256;
@@ -32,6 +34,8 @@ export function codestreamSize(bytes: Uint8Array, codec: PixelCodec): Codestream
 
 function sof(bytes: Uint8Array): CodestreamSize | undefined {
   let found: Omit<CodestreamSize, 'scans'> | undefined;
+  let jpegLs = false;
+  let planar = false;
   let scans = 0;
   for (let at = bytes.indexOf(0xff); at >= 0 && at + 3 < bytes.length; at = bytes.indexOf(0xff, at)) {
     const marker = bytes[at + 1] ?? 0;
@@ -51,6 +55,7 @@ function sof(bytes: Uint8Array): CodestreamSize | undefined {
       marker === 0xf7;
     if (isFrame && at + 9 < bytes.length) {
       if (found) return undefined;
+      jpegLs = marker === 0xf7;
       found = {
         bits: bytes[at + 4],
         height: u16(bytes, at + 5),
@@ -58,10 +63,14 @@ function sof(bytes: Uint8Array): CodestreamSize | undefined {
         components: bytes[at + 9],
       };
     }
-    if (marker === 0xda) scans += 1;
+    if (marker === 0xda) {
+      scans += 1;
+      // Ns, Ns pairs of Cs and Tm, NEAR, ILV.
+      if (jpegLs && bytes[at + 6 + 2 * (bytes[at + 4] ?? 0)] === 0) planar = true;
+    }
     at += 2 + length;
   }
-  return found && { ...found, scans };
+  return found && { ...found, scans, planar: planar && (found.components ?? 1) > 1 };
 }
 
 function siz(bytes: Uint8Array): CodestreamSize | undefined {

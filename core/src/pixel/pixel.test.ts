@@ -177,6 +177,18 @@ describe('codestream headers (attacks B40, B41)', () => {
       components: 1,
     });
   });
+  it.each([
+    ['planes', 0, true],
+    ['lines', 1, false],
+    ['samples', 2, false],
+  ])('tell that JPEG-LS is in %s (T.87 §C.2.3)', (_name, mode, planar) => {
+    const jls = [0xff, 0xd8, 0xff, 0xf7, 0, 17, 8, 0, 2, 0, 3, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+    const scan =
+      mode === 0
+        ? [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0]
+        : [0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, mode, 0];
+    expect(codestreamSize(Uint8Array.from([...jls, ...scan]), 'jpeg-ls')).toMatchObject({ planar });
+  });
   it('tell the size of JPEG XL by ratio', () =>
     // small, height (1 + 1) * 8, ratio 1:1
     expect(codestreamSize(Uint8Array.of(0xff, 0x0a, 0b01000011, 0), 'jpeg-xl')).toMatchObject({

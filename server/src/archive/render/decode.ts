@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { inflateRawSync } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { toRgb } from '@lightbox/core/pixel/colour.ts';
-import { codestreamSize } from '@lightbox/core/pixel/codestream.ts';
+import { type CodestreamSize, codestreamSize } from '@lightbox/core/pixel/codestream.ts';
 import { isWhole } from '@lightbox/core/pixel/codestream-end.ts';
 import type { ImagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import { decodeRle } from '@lightbox/core/pixel/rle.ts';
@@ -76,11 +76,11 @@ export async function decodeFrame(
     case 'jpeg2000':
     case 'htj2k':
     case 'jpeg-xl': {
-      checkSize(bytes, codec, image);
+      const { planar = false } = checkSize(bytes, codec, image);
       if (!isWhole(bytes, codec)) throw new Fault('PIXELS_BROKEN', { problem: 'ends too early' });
       const decoded = await byLibrary(bytes, codec, image);
       if (decoded.length < expected) throw new Fault('PIXELS_BROKEN', { bytes: decoded.length, expected });
-      return { bytes: arranged(decoded, image), image: afterDecoding(codec, image) };
+      return { bytes: arranged(decoded, image, planar), image: afterDecoding(codec, image) };
     }
     case 'video':
     case 'jpip':
@@ -91,7 +91,7 @@ export async function decodeFrame(
   }
 }
 
-function checkSize(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel): void {
+function checkSize(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel): CodestreamSize {
   const size = codestreamSize(bytes, codec);
   const { width, height, components, bits } = size;
   if (width !== image.columns || height !== image.rows)
@@ -100,6 +100,7 @@ function checkSize(bytes: Uint8Array, codec: PixelCodec, image: ImagePixel): voi
     throw new Fault('PIXELS_BROKEN', { components, samples: image.samples });
   if (bits !== undefined && bits > image.bitsAllocated && image.bitsAllocated > 1)
     throw new Fault('PIXELS_BROKEN', { bits, bitsAllocated: image.bitsAllocated });
+  return size;
 }
 
 type Decoder = 'decodeJpeg' | 'decodeJpegLs' | 'decodeJpeg2000' | 'decodeHtJpeg2000' | 'decodeJpegXl';
@@ -167,8 +168,13 @@ async function byCharls(bytes: Uint8Array): Promise<Uint8Array> {
   }
 }
 
-/** Decoders give a byte for a single bit, and colour interleaved; the Image Pixel module may say otherwise. */
-function arranged(decoded: Uint8Array, image: ImagePixel): Uint8Array {
+/**
+ * The pixels as the Image Pixel module has them, whatever way a decoder gives them: a byte for a single bit, colour
+ * interleaved or in planes.
+ *
+ * @param planar  How `decoded` is.
+ */
+function arranged(decoded: Uint8Array, image: ImagePixel, planar: boolean): Uint8Array {
   const pixels = image.rows * image.columns;
   if (image.bitsAllocated === 1) {
     if (decoded.length < pixels) return decoded;
@@ -178,16 +184,18 @@ function arranged(decoded: Uint8Array, image: ImagePixel): Uint8Array {
     return packed;
   }
   const size = image.bitsAllocated / 8;
-  const out = decoded.subarray(0, pixels * image.samples * size);
-  if (!image.planar) return out;
-  const planes = new Uint8Array(out.length);
-  for (let at = 0; at < out.length; at += 1) {
-    const byte = at % size;
-    const sample = Math.floor(at / size) % image.samples;
-    const pixel = Math.floor(at / (size * image.samples));
-    planes[(sample * pixels + pixel) * size + byte] = out[at] ?? 0;
-  }
-  return planes;
+  const { samples } = image;
+  const out = decoded.subarray(0, pixels * samples * size);
+  if (image.planar === planar || samples === 1) return out;
+  const turned = new Uint8Array(out.length);
+  for (let pixel = 0; pixel < pixels; pixel += 1)
+    for (let sample = 0; sample < samples; sample += 1) {
+      const inPlanes = (sample * pixels + pixel) * size;
+      const together = (pixel * samples + sample) * size;
+      const [from, to] = planar ? [inPlanes, together] : [together, inPlanes];
+      for (let byte = 0; byte < size; byte += 1) turned[to + byte] = out[from + byte] ?? 0;
+    }
+  return turned;
 }
 
 function afterDecoding(codec: PixelCodec, image: ImagePixel): ImagePixel {
@@ -211,5 +219,5 @@ export function uncompressed(decoded: DecodedFrame, codec: PixelCodec): DecodedF
   )
     return decoded;
   const bytes = toRgb(decoded.bytes, image);
-  return { bytes: arranged(bytes, image), image: { ...image, photometric: 'RGB' } };
+  return { bytes: arranged(bytes, image, false), image: { ...image, photometric: 'RGB' } };
 }

@@ -52,14 +52,36 @@ describe('render workers', () => {
     [8, 'PIXELS_BROKEN'],
     [7, 'PIXELS_BROKEN'],
   ])('are replaced after %d (%s)', async (first, code) => {
-    pool = createPool({ workers: 1, timeoutMs: 1000, script });
+    pool = createPool({ workers: 1, timeoutMs: 3000, script });
     const lost = pool.run(job({ bytes: Uint8Array.of(first) }));
     const after = pool.run(job());
     await expect(lost).rejects.toMatchObject({ code });
     expect((await after).bytes).toHaveLength(4);
   });
+  it('refuse most of a hundred at once, saying when to come again, and do the others (case B50)', async () => {
+    pool = createPool({ workers: 1, queue: 10 });
+    const all = await Promise.allSettled(Array.from({ length: 100 }, () => pool.run(job())));
+    const done = all.filter((one) => one.status === 'fulfilled');
+    // One is at work, ten wait.
+    expect(done).toHaveLength(11);
+    for (const one of all)
+      if (one.status === 'rejected')
+        expect(one.reason).toMatchObject({ code: 'BUSY', facts: { retrySeconds: 2 } });
+    expect([...(await pool.run(job())).bytes]).toEqual([1, 2, 3, 4]);
+  });
+  it('refuse frames that would fill the memory while they wait (case B50)', async () => {
+    pool = createPool({ workers: 1, queue: 1000, timeoutMs: 3000, script });
+    const hung = pool.run(job({ bytes: Uint8Array.of(9) }));
+    // One buffer, counted as often as it waits.
+    const large = job({ bytes: new Uint8Array(200 * 1024 * 1024) });
+    const waits = [pool.run(large), pool.run(large)];
+    await expect(pool.run(large)).rejects.toMatchObject({ code: 'BUSY' });
+    await expect(hung).rejects.toMatchObject({ code: 'RENDER_TIMEOUT' });
+    const closing = pool.close();
+    await Promise.allSettled([...waits, closing]);
+  });
   it('refuse more than may wait', async () => {
-    pool = createPool({ workers: 1, queue: 1, timeoutMs: 500, script });
+    pool = createPool({ workers: 1, queue: 1, timeoutMs: 3000, script });
     const hung = pool.run(job({ bytes: Uint8Array.of(9) }));
     const waits = pool.run(job());
     await expect(pool.run(job())).rejects.toMatchObject({ code: 'BUSY' });

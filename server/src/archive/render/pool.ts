@@ -38,6 +38,8 @@ interface Seat {
   timer: NodeJS.Timeout | undefined;
 }
 
+/** Said to who is refused: by then a queue of ordinary frames is empty. */
+const RETRY_SECONDS = 2;
 /** A queue of 256 MiB frames must not fill the memory. */
 const MAX_WAITING_BYTES = 512 * 1024 * 1024;
 
@@ -117,7 +119,7 @@ export function createPool(options: PoolOptions = {}): Pool {
   return {
     run(job) {
       if (closed || waiting.length >= queue || waitingBytes + job.bytes.length > MAX_WAITING_BYTES)
-        return Promise.reject(new Fault('BUSY', { waiting: waiting.length }));
+        return Promise.reject(new Fault('BUSY', { waiting: waiting.length, retrySeconds: RETRY_SECONDS }));
       return new Promise<JobResult>((resolve, reject) => {
         waiting.push({ job, resolve, reject });
         waitingBytes += job.bytes.length;
