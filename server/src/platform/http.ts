@@ -43,6 +43,8 @@ export type HttpSettings = Pick<Config, 'publicUrl'>;
 const JSON_BODY_LIMIT = 1024 * 1024;
 /** A request line and headers take milliseconds; a client that needs longer is holding a socket (attack: slowloris). */
 const HEADERS_TIMEOUT_MS = 30_000;
+/** What still comes of a refused body is read and dropped for so long, then the connection is closed. */
+const LINGER_MS = 5000;
 /** A UID path with series, instance and frames list: longer parameters are refused by the router. */
 const MAX_PARAM_LENGTH = 8192;
 
@@ -85,6 +87,16 @@ export async function createHttp(options: {
   });
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
+    done();
+  });
+  app.addHook('onResponse', (request, _reply, done) => {
+    // A body refused before its end would stay in the socket, and the next request of this connection behind it.
+    const { raw } = request;
+    if (!raw.complete && !raw.destroyed) {
+      raw.resume();
+      const patience = setTimeout(() => raw.destroy(), LINGER_MS);
+      raw.once('close', () => clearTimeout(patience));
+    }
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
@@ -172,6 +184,8 @@ export function toFault(error: unknown): Fault {
     });
   }
   const { code, statusCode } = error as Partial<FastifyError>;
+  // PostgreSQL keeps no NUL and no lone surrogate in text: a request with one in a value asks for what cannot be there.
+  if (code === '22021' || code === '22P05') return new Fault('BAD_REQUEST', { problem: 'characters' });
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Fault('TOO_LARGE');
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Fault('UNSUPPORTED_MEDIA');
   if (statusCode === 404) return new Fault('NOT_FOUND');

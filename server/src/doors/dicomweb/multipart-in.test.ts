@@ -35,6 +35,26 @@ describe('multipart/related while it arrives (RFC 2046 §5.1.1)', () => {
     }
   });
 
+  it.each([
+    ['read to its end', 'boundary'],
+    ['refused', 'other'],
+  ])('lets go of a body that was %s', async (_name, boundary) => {
+    let released = false;
+    async function* body(): AsyncGenerator<Uint8Array> {
+      try {
+        yield* inPieces(message(), 50);
+        yield* inPieces(message(), 50);
+      } finally {
+        released = true;
+      }
+    }
+    const read = async (): Promise<void> => {
+      for await (const _part of readMultipart(body(), boundary)) continue;
+    };
+    await read().catch(() => undefined);
+    expect(released).toBe(true);
+  });
+
   it('skips what nobody reads', async () => {
     let parts = 0;
     for await (const _part of readMultipart(inPieces(message(), 7), 'boundary')) parts += 1;

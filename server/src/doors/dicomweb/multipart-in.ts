@@ -28,14 +28,18 @@ export async function* readMultipart(
   if (boundary === undefined || !BOUNDARY.test(boundary))
     throw new Fault('BAD_REQUEST', { problem: 'no valid boundary' });
   const cutter = new Cutter(body, Buffer.from(`\r\n--${boundary}`));
-  for await (const _preamble of cutter.untilDelimiter()) continue;
-  for (let parts = 0; ; parts += 1) {
-    const header = await cutter.header();
-    if (header === undefined) return;
-    if (parts >= MAX_PARTS) throw new Fault('TOO_LARGE', { parts });
-    const content = cutter.untilDelimiter();
-    yield { type: (/^content-type:([^\r\n]*)/im.exec(header)?.[1] ?? '').trim(), body: content };
-    for await (const _skipped of content) continue;
+  try {
+    for await (const _preamble of cutter.untilDelimiter()) continue;
+    for (let parts = 0; ; parts += 1) {
+      const header = await cutter.header();
+      if (header === undefined) return;
+      if (parts >= MAX_PARTS) throw new Fault('TOO_LARGE', { parts });
+      const content = cutter.untilDelimiter();
+      yield { type: (/^content-type:([^\r\n]*)/im.exec(header)?.[1] ?? '').trim(), body: content };
+      for await (const _skipped of content) continue;
+    }
+  } finally {
+    await cutter.release();
   }
 }
 
@@ -48,6 +52,11 @@ class Cutter {
   constructor(body: AsyncIterable<Uint8Array>, delimiter: Buffer) {
     this.#chunks = body[Symbol.asyncIterator]();
     this.#delimiter = delimiter;
+  }
+
+  /** Lets go of the body, read to its end or not: whoever comes next may drain it. */
+  async release(): Promise<void> {
+    await this.#chunks.return?.();
   }
 
   async #next(): Promise<Buffer> {
