@@ -58,6 +58,32 @@ export const FAULTS = {
   ),
   UPLOAD_ENCRYPTED: row(400, 0xc000, 'The file in the ZIP is encrypted.'),
   DOCUMENT_UNREADABLE: row(422, 0xc000, 'The document in this object cannot be read.'),
+  // --- de-identification
+  DEIDENTIFY_OPTIONS: row(
+    400,
+    0x0115,
+    'The options of de-identification do not go together, or one of them is not known.',
+  ),
+  DEIDENTIFY_PIXELS: row(
+    422,
+    0xc000,
+    'Names may be written into the pixels of this image. Name the rectangles to blacken.',
+  ),
+  DEIDENTIFY_DIRECTORY: row(
+    422,
+    0xc000,
+    'This is a directory of other files. De-identify the files and make a new directory.',
+  ),
+  DEIDENTIFY_EXISTS: row(
+    409,
+    0x0111,
+    'There is a file of this object in the folder already. It was not changed.',
+  ),
+  DEIDENTIFY_FEATURES: row(
+    422,
+    0xc000,
+    'A face may be recognized in this image, and taking it out is not possible here.',
+  ),
   // --- DICOMweb and pixels
   RANGE_NOT_SATISFIABLE: row(416, 0xa900, 'The byte range asked for lies outside the object.'),
   MULTIPART_BROKEN: row(400, 0xc000, 'The multipart body is not well formed or ends early.'),

@@ -6,6 +6,7 @@
 import { parseArgs, type ParseArgsOptionDescriptor } from 'node:util';
 import { asFault } from '@lightbox/core/base/fault.ts';
 import { main as serve } from '../main.ts';
+import { deidentifyFiles } from './deidentify.ts';
 import { writeDemo } from './demo.ts';
 import { find } from './find.ts';
 import { maintain } from './maintain.ts';
@@ -103,6 +104,25 @@ Ends with 0 when the search was answered, also without a match; 1 when not.`,
       console.log(`${count} files written to ${folder}`);
       return to === undefined ? 0 : send([folder], textOf(to), textOf(from) ?? DEFAULT_AE);
     },
+  },
+  deidentify: {
+    usage: 'IN... OUT [--options NAME,NAME] [--rectangles L,T,W,H;L,T,W,H] [--pixels-reviewed]',
+    meaning: 'write files anew without who they show (PS3.15 Annex E)',
+    help: `IN are files and folders, OUT the folder for the new files. LIGHTBOX_DEIDENTIFY_KEY has to be a secret text: with the same
+one the same patient always becomes the same other. docs/de-identification.md says what each option does.
+
+  --options NAMES        options beside the Basic Profile, with commas between them
+  --rectangles LIST      left,top,width,height in pixels to blacken, with semicolons between them
+  --pixels-reviewed      somebody has looked at the pixels of all these files and found no names
+
+Ends with 0 when every file was written, 1 when not.`,
+    options: { options: string, rectangles: string, 'pixels-reviewed': { type: 'boolean' } },
+    run: (paths, { options, rectangles, 'pixels-reviewed': reviewed }) =>
+      deidentifyFiles({
+        ...{ paths, pixelsReviewed: reviewed === true, key: process.env['LIGHTBOX_DEIDENTIFY_KEY'] },
+        options: textOf(options)?.split(',') ?? [],
+        rectangles: textOf(rectangles)?.split(';') ?? [],
+      }),
   },
   verify: {
     usage: '[--head HEAD]',

@@ -1,0 +1,260 @@
+/**
+ * deidentify: DICOM files and folders written anew without who they show, file by file; pixel data flows through.
+ *
+ * Source: PS3.15 Annex E, PS3.10 §7.1.
+ * Layer:  server/cli.
+ */
+import { createHmac } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inflateRawSync } from 'node:zlib';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
+import { deidentify, type DeidentifyRequest } from '@lightbox/core/dicom/deidentify/deidentify.ts';
+import type { PixelPlan } from '@lightbox/core/dicom/deidentify/pixels.ts';
+import { isDeidentifyOption } from '@lightbox/core/dicom/deidentify/profile.ts';
+import {
+  blackenFrames,
+  clearUnusedBits,
+  type FrameLayout,
+  frameBits,
+  type Rectangle,
+} from '@lightbox/core/dicom/deidentify/rectangles.ts';
+import { dataSetOf } from '@lightbox/core/dicom/element.ts';
+import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
+import { DicomReader, readDataSet } from '@lightbox/core/dicom/read.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { sortedElements, uidValue } from '@lightbox/core/dicom/values.ts';
+import { elementHeader, writeDataSet, writeFileMeta } from '@lightbox/core/dicom/write.ts';
+import { imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
+import { UsageError } from './usage.ts';
+
+/** Tables and documents of an object come into memory up to this size, pixel data never; what is larger flows through. */
+const KEEP_BYTES = 4 * 1024 * 1024;
+/** Pixel data is copied, and blackened, in pieces of about this size. */
+const PIECE = 1024 * 1024;
+/** A deflated object is inflated in memory: they are reports, not films. */
+const MAX_INFLATED = 512 * 1024 * 1024;
+/** Shorter ones can be guessed from one known pair of names. */
+const MIN_KEY = 16;
+
+export interface DeidentifyArguments {
+  /** Files and folders, the last one being where to. */
+  readonly paths: readonly string[];
+  readonly options: readonly string[];
+  /** `left,top,width,height` each. */
+  readonly rectangles: readonly string[];
+  readonly pixelsReviewed: boolean;
+  readonly key: string | undefined;
+}
+
+/** @returns the exit code: 0 when every file was written. */
+export async function deidentifyFiles(given: DeidentifyArguments): Promise<number> {
+  const target = given.paths.at(-1);
+  const sources = given.paths.slice(0, -1);
+  if (target === undefined || sources.length === 0)
+    throw new UsageError('Name files or folders, then the folder to write to.');
+  if ((given.key ?? '').length < MIN_KEY)
+    throw new UsageError(`LIGHTBOX_DEIDENTIFY_KEY has to be a secret of at least ${MIN_KEY} characters.`);
+  for (const option of given.options) {
+    if (!isDeidentifyOption(option)) throw new UsageError(`There is no option "${option}".`);
+  }
+  const request: DeidentifyRequest = {
+    options: new Set(given.options.filter(isDeidentifyOption)),
+    hash: (text) =>
+      createHmac('sha256', given.key ?? '')
+        .update(text)
+        .digest(),
+    rectangles: given.rectangles.map(parseRectangle),
+    pixelsReviewed: given.pixelsReviewed,
+  };
+  await mkdir(target, { recursive: true });
+  const count = { written: 0, failed: 0, look: 0 };
+  for (const source of sources) {
+    for await (const path of filesOf(source)) {
+      try {
+        const plan = await deidentifyFile(path, target, request);
+        count.written += 1;
+        if (plan.verdict === 'review' && !given.pixelsReviewed) {
+          count.look += 1;
+          console.error(`${path}: names may be in the pixels (${plan.why})`);
+        }
+      } catch (error) {
+        count.failed += 1;
+        console.error(`${path}: ${asFault(error).row.meaning}`);
+      }
+    }
+  }
+  console.log(`${count.written} written, ${count.failed} failed, ${count.look} to look at`);
+  return count.failed > 0 ? 1 : 0;
+}
+
+function parseRectangle(text: string): Rectangle {
+  const [left, top, width, height, ...more] = text.split(',').map(Number);
+  const numbers = [left, top, width, height].filter((one) => one !== undefined && Number.isInteger(one));
+  if (numbers.length !== 4 || more.length > 0) throw new UsageError(`"${text}" is no left,top,width,height.`);
+  return { left: left ?? 0, top: top ?? 0, width: width ?? 0, height: height ?? 0 };
+}
+
+async function* filesOf(path: string): AsyncGenerator<string> {
+  if (!(await stat(path)).isDirectory()) {
+    yield path;
+    return;
+  }
+  for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile() && entry.name !== 'DICOMDIR') yield join(entry.parentPath, entry.name);
+  }
+}
+
+/** Bytes of the original by the offsets of its parsed form. */
+type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
+
+interface Original {
+  readonly parsed: ParsedObject;
+  readonly transferSyntaxUid: string;
+  readonly read: ReadAt;
+}
+
+async function deidentifyFile(path: string, target: string, request: DeidentifyRequest): Promise<PixelPlan> {
+  const file = await open(path);
+  try {
+    const original = await openOriginal(path, file);
+    const { dataSet, pixels } = deidentify(original.parsed.dataSet, request);
+    const sopClassUid = uidValue(dataSet, Tags.SOPClassUID);
+    const sopInstanceUid = uidValue(dataSet, Tags.SOPInstanceUID);
+    // The name of the new file: nothing but digits and dots may come from the old one.
+    if (sopClassUid === undefined || !/^[0-9.]{1,64}$/.test(sopInstanceUid ?? ''))
+      throw new Fault('DICOM_UID');
+    const edit = editOf(original, pixels, request);
+    const { transferSyntaxUid } = original;
+    const name = join(target, `${sopInstanceUid}.dcm`);
+    // Two originals of one UID are told about, not laid over each other.
+    if (existsSync(name)) throw new Fault('DEIDENTIFY_EXISTS');
+    const out = await open(`${name}.part`, 'wx');
+    try {
+      await out.writeFile(
+        writeFileMeta({ sopClassUid, sopInstanceUid: sopInstanceUid ?? '', transferSyntaxUid }),
+      );
+      await writeBody(out, dataSet, original, edit);
+      await out.sync();
+    } catch (error) {
+      await rm(`${name}.part`, { force: true });
+      throw error;
+    } finally {
+      await out.close();
+    }
+    await rename(`${name}.part`, name);
+    return pixels;
+  } finally {
+    await file.close();
+  }
+}
+
+async function openOriginal(path: string, file: FileHandle): Promise<Original> {
+  const reader = new DicomReader({ keepBytes: KEEP_BYTES });
+  for await (const chunk of createReadStream(path, { highWaterMark: PIECE }))
+    reader.push(chunk as Uint8Array);
+  const parsed = reader.end();
+  if (parsed.deflated) {
+    const bytes = (await readFile(path)).subarray(parsed.dataSetOffset);
+    const inflated = inflateRawSync(bytes, { maxOutputLength: MAX_INFLATED });
+    return {
+      parsed: readDataSet(inflated, EXPLICIT_LE, { keepBytes: KEEP_BYTES }),
+      transferSyntaxUid: EXPLICIT_LE,
+      read: (offset, length) => Promise.resolve(inflated.subarray(offset, offset + length)),
+    };
+  }
+  const read: ReadAt = async (offset, length) => {
+    const bytes = new Uint8Array(length);
+    const { bytesRead } = await file.read(bytes, 0, length, offset);
+    if (bytesRead !== length) throw new Fault('DICOM_TRUNCATED', { at: offset });
+    return bytes;
+  };
+  return { parsed, transferSyntaxUid: parsed.transferSyntaxUid, read };
+}
+
+/** Changes whole frames in place, and says how many bytes those are. */
+interface Edit {
+  readonly bytes: number;
+  apply(piece: Uint8Array): void;
+}
+
+function editOf(original: Original, plan: PixelPlan, request: DeidentifyRequest): Edit | undefined {
+  const { dataSet, pixelData } = original.parsed;
+  const asked = request.options.has('cleanPixelData') || plan.why === 'given';
+  const blacken = asked && plan.verdict === 'blacken';
+  if (!pixelData || !(blacken || plan.clearUnusedBits)) return undefined;
+  if (pixelData.fragments) {
+    // Compressed frames have no unused bits; to blacken them they would have to be decoded first.
+    if (!blacken) return undefined;
+    throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
+  }
+  const layout: FrameLayout = imagePixel(dataSet);
+  const bits = frameBits(layout);
+  // Packed single bits: eight frames end at a byte.
+  const unit = bits % 8 === 0 ? bits / 8 : bits;
+  // Words of OW are turned by the byte order, single bytes in it as well (PS3.5 §8.2).
+  const { littleEndian } = dataSet;
+  if (!littleEndian && pixelData.vr === 'OW' && layout.bitsAllocated !== 16)
+    throw new Fault('PIXELS_UNSUPPORTED', { littleEndian });
+  return {
+    bytes: unit * Math.max(1, Math.floor(PIECE / unit)),
+    apply: (piece) => {
+      if (plan.clearUnusedBits) clearUnusedBits(piece, layout, littleEndian);
+      if (blacken) blackenFrames(piece, layout, plan.rectangles, littleEndian);
+    },
+  };
+}
+
+async function writeBody(
+  out: FileHandle,
+  ds: DataSet,
+  original: Original,
+  edit: Edit | undefined,
+): Promise<void> {
+  const { transferSyntaxUid } = original;
+  let run: Element[] = [];
+  const flush = async (): Promise<void> => {
+    if (run.length > 0)
+      await out.writeFile(writeDataSet(dataSetOf(run, ds.charsets, ds.littleEndian), transferSyntaxUid));
+    run = [];
+  };
+  for (const element of sortedElements(ds)) {
+    if (!element.bulk || element.bytes) {
+      run.push(element);
+      continue;
+    }
+    await flush();
+    await copyBulk(out, element, original, edit);
+  }
+  await flush();
+}
+
+const SEQUENCE_END = Uint8Array.of(0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0);
+
+async function copyBulk(
+  out: FileHandle,
+  element: Element,
+  original: Original,
+  edit: Edit | undefined,
+): Promise<void> {
+  const { parsed, transferSyntaxUid, read } = original;
+  const pixels = parsed.pixelData?.tag === element.tag ? parsed.pixelData : undefined;
+  const where = pixels ?? element.bulk;
+  if (!where) return;
+  const fragments = pixels?.fragments !== undefined;
+  const padded = where.length + (where.length % 2);
+  await out.writeFile(
+    elementHeader(element.tag, element.vr, fragments ? undefined : padded, transferSyntaxUid),
+  );
+  const step = pixels && edit ? edit.bytes : PIECE;
+  for (let at = 0; at < where.length; at += step) {
+    const piece = await read(where.offset + at, Math.min(step, where.length - at));
+    if (pixels) edit?.apply(piece);
+    await out.writeFile(piece);
+  }
+  if (fragments) await out.writeFile(SEQUENCE_END);
+  else if (padded > where.length) await out.writeFile(new Uint8Array(1));
+}
