@@ -144,8 +144,8 @@ export class DicomReader {
   /** Preamble and prefix; what has neither but looks like a data set is read as one. */
   #start(atEnd: boolean): boolean {
     const window = this.#window;
-    if (window.available < PREAMBLE + 4 && !atEnd) return false;
-    if (isPrefix(window, window.at + PREAMBLE)) window.skip(PREAMBLE + 4);
+    if (window.available < PREAMBLE + 6 && !atEnd) return false;
+    if (hasPreamble(window)) window.skip(PREAMBLE + 4);
     else {
       if (isPrefix(window, window.at)) window.skip(4);
       else if (!looksLikeDataSet(window)) throw new Fault('DICOM_NOT_PART10');
@@ -273,6 +273,13 @@ class Inflater {
     this.#window.give(chunk.subarray(count), false);
     this.#parser.run();
   }
+}
+
+/** A data set without preamble may have these four letters in a value that lies there: then no meta follows them. */
+function hasPreamble(window: ByteWindow): boolean {
+  const { at } = window;
+  if (!isPrefix(window, at + PREAMBLE)) return false;
+  return window.u16(at + PREAMBLE + 4, true) === 2 || !looksLikeDataSet(window);
 }
 
 function isPrefix({ bytes, end }: ByteWindow, at: number): boolean {
