@@ -6,8 +6,9 @@
  * The `optimizeDeps` list is what Cornerstone's image loader needs in the development server: without it workers start
  * and nothing decodes, without an error.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
@@ -24,7 +25,7 @@ const precompress: Plugin = {
   apply: 'build',
   writeBundle({ dir = '.' }, bundle) {
     for (const name of Object.keys(bundle)) {
-      if (!/\.(?:js|css|html|svg|wasm)$/.test(name)) continue;
+      if (!/\.(?:m?js|css|html|svg|wasm)$/.test(name)) continue;
       const file = join(dir, name);
       const bytes = readFileSync(file);
       if (bytes.length < COMPRESS_FROM_BYTES) continue;
@@ -58,8 +59,41 @@ const freshDecoders: Plugin = {
   },
 };
 
+const pdfjs = createRequire(import.meta.url).resolve('pdfjs-dist/package.json');
+const { version } = JSON.parse(readFileSync(pdfjs, 'utf8')) as { version: string };
+/** Browsers keep assets for ever, so their path holds the version. */
+const PDF_PARTS = `assets/pdfjs-${version}/`;
+
+/** What PDF.js loads by name while it draws: fonts that a PDF leaves out, character maps, colour profiles, decoders. */
+function pdfParts(): Plugin {
+  const files = ['cmaps', 'iccs', 'standard_fonts', 'wasm'].flatMap((folder) =>
+    readdirSync(join(dirname(pdfjs), folder))
+      // The scripting engine is left out: no document runs anything here.
+      .filter((name) => !name.startsWith('quickjs'))
+      .map((name) => `${folder}/${name}`),
+  );
+  return {
+    name: 'pdf-parts',
+    generateBundle() {
+      for (const file of files)
+        this.emitFile({
+          ...{ type: 'asset', fileName: PDF_PARTS + file },
+          source: readFileSync(join(dirname(pdfjs), file)),
+        });
+    },
+    configureServer({ middlewares }) {
+      middlewares.use(`/${PDF_PARTS}`, (request, response, next) => {
+        const file = files.find((one) => `/${one}` === request.url);
+        if (file === undefined) next();
+        else response.end(readFileSync(join(dirname(pdfjs), file)));
+      });
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [react(), precompress, freshDecoders],
+  plugins: [react(), pdfParts(), precompress, freshDecoders],
+  define: { __PDF_PARTS__: JSON.stringify(PDF_PARTS) },
   worker: { format: 'es', plugins: () => [freshDecoders] },
   build: { outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 4500 },
   server: { proxy: { '/api': server, '/dicom-web': server } },

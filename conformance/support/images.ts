@@ -118,9 +118,9 @@ function u16(value: number): Buffer {
 
 const LONG = new Set(['OB', 'OW', 'SQ', 'UN', 'UT']);
 
-/** One element in explicit VR little endian (PS3.5 §7.1.2). */
+/** One element in explicit VR little endian (PS3.5 §7.1.2); text in UTF-8. */
 export function element(group: number, number: number, vr: string, value: string | Buffer): Buffer {
-  const raw = typeof value === 'string' ? Buffer.from(value, 'ascii') : value;
+  const raw = typeof value === 'string' ? Buffer.from(value, 'utf8') : value;
   const pad = raw.length % 2 === 1 ? Buffer.from([vr === 'UI' || vr === 'OB' ? 0 : 0x20]) : Buffer.alloc(0);
   const head = Buffer.alloc(LONG.has(vr) ? 12 : 8);
   head.writeUInt16LE(group, 0);

@@ -165,56 +165,150 @@ export const UploadResult = z.object({
 });
 /** Answer: application/x-ndjson, one UploadResult per line as each file finishes. */
 
-// --- documents: GET /api/studies/:studyUid/series/:seriesUid/instances/:sopUid/document
+// --- documents: GET /api/studies/:studyUid/series/:seriesUid/instances/:sopUid/document, and its bytes at .../document/file
+/** Whose document it is and what kind of object, with every answer. Dates and times as DA and TM. */
+const documentHead = {
+  title: z.string(),
+  sopClassUid: z.string(),
+  sopClassName: z.string(),
+  patient: z.object({ name: PersonNameGroups, id: z.string(), birthDate: z.string(), sex: z.string() }),
+  date: z.string(),
+  time: z.string(),
+  institution: z.string(),
+};
+/** Bytes to show or to save, by range. */
+const documentFile = { url: z.string(), mediaType: z.string(), bytes: z.number().int() };
+/** PN as DICOM writes it; DT. */
+const SrPerson = z.object({ name: z.string(), organization: z.string(), dateTime: z.string() });
+export const WaveformGroup = z.object({
+  label: z.string(),
+  samplingFrequency: z.number(),
+  sampleCount: z.number().int(),
+  /** Samples that one value below stands for; more than 1: least and greatest of each stretch, no peak is lost. */
+  samplesPerValue: z.number(),
+  /** Seconds from the start of the recording. */
+  start: z.number(),
+  /** Fewer samples are there than the object declares. */
+  short: z.boolean(),
+  moreChannels: z.number().int(),
+  /** Set when the group cannot be drawn; then no channel has values. */
+  problem: z.enum(['frequency', 'layout', 'empty']).optional(),
+  channels: z.array(
+    z.object({
+      label: z.string(),
+      /** `I` to `V6` for a lead of a standard ECG. */
+      lead: z.string().optional(),
+      unit: z.string(),
+      /** Factor from `unit` to millivolts; absent when it is no voltage. */
+      millivolts: z.number().optional(),
+      calibrated: z.boolean(),
+      highPass: z.number().optional(),
+      lowPass: z.number().optional(),
+      notch: z.number().optional(),
+      skew: z.number(),
+      /** Base64 of Float32 little endian in `unit`; NaN where there is no sample. */
+      values: z.string(),
+    }),
+  ),
+});
+export const WaveformAnnotation = z.object({
+  name: z.string(),
+  value: z.string(),
+  unit: z.string(),
+  channels: z.array(z.string()),
+  group: z.number().int(),
+  /** Seconds from the start of the group. */
+  at: z.array(z.number()),
+});
 export const Document = z.discriminatedUnion('kind', [
-  /** Encapsulated PDF: bytes at `url`. */
-  z.object({ kind: z.literal('pdf'), title: z.string(), url: z.string() }),
-  z.object({ kind: z.literal('video'), title: z.string(), url: z.string(), mediaType: z.string() }),
+  z.object({ kind: z.literal('pdf'), ...documentHead, ...documentFile }),
+  z.object({
+    kind: z.literal('video'),
+    ...documentHead,
+    ...documentFile,
+    /** MPEG-2, H.264 or HEVC. */
+    coding: z.string(),
+  }),
+  /** Bytes that are not shown here, with the reason: to be saved and opened by a program for them. */
+  z.object({
+    kind: z.literal('file'),
+    ...documentHead,
+    ...documentFile,
+    /** As the object calls it; the bytes are served as application/octet-stream. */
+    declaredType: z.string(),
+    reason: z.string(),
+  }),
   z.object({
     kind: z.literal('sr'),
-    title: z.string(),
+    ...documentHead,
+    /** As sent; empty for a key object selection. */
     completion: z.string(),
-    verified: z.boolean(),
-    date: z.string(),
+    completionNote: z.string(),
+    verification: z.string(),
+    preliminary: z.string(),
+    verifiers: z.array(SrPerson),
+    authors: z.array(SrPerson),
+    predecessors: z.number().int(),
     nodes: z.array(z.lazy(() => SrNode)),
+    nodeCount: z.number().int(),
     truncated: z.boolean(),
   }),
   z.object({
     kind: z.literal('waveform'),
-    title: z.string(),
-    groups: z.array(
-      z.object({
-        label: z.string(),
-        samplingFrequency: z.number(),
-        sampleCount: z.number().int(),
-        channels: z.array(
-          z.object({
-            label: z.string(),
-            unit: z.string(),
-            /** Base64 of Float32 little endian samples in `unit`. */ samples: z.string(),
-          }),
-        ),
-      }),
-    ),
-    annotations: z.array(z.string()),
+    ...documentHead,
+    groups: z.array(WaveformGroup),
+    annotations: z.array(WaveformAnnotation),
+    truncated: z.boolean(),
   }),
-  z.object({ kind: z.literal('none'), title: z.string(), reason: z.string() }),
+  /** Nothing to draw: why (a key of the page's texts) and what is known of the object. */
+  z.object({
+    kind: z.literal('none'),
+    ...documentHead,
+    reason: z.string(),
+    facts: z.array(z.object({ keyword: z.string(), value: z.string() })),
+  }),
 ]);
-/** One content item of an SR document, already readable text (PS3.3 §C.17.3). */
+/** One content item of an SR document (PS3.3 §C.17.3). Text, never markup. */
 export type SrNode = {
+  /** Place in the tree: `1.2` is the second item of the root. */
+  id: string;
   relationship: string;
   type: string;
   name: string;
+  /** DATE, TIME, DATETIME and PNAME as DICOM writes them, everything else ready to be read. */
   value: string;
-  reference?: { sopClassUid: string; sopUid: string } | undefined;
+  unit?: string | undefined;
+  code?: { value: string; scheme: string; meaning: string } | undefined;
+  reference?:
+    | {
+        sopClassUid: string;
+        sopUid: string;
+        frames: number[];
+        /** Where the object lies here; absent when it is not here. */
+        at?: { studyUid: string; seriesUid: string } | undefined;
+      }
+    | undefined;
+  /** `id` of the item meant by an item by reference. */
+  target?: string | undefined;
   children: SrNode[];
 };
 export const SrNode: z.ZodType<SrNode> = z.object({
+  id: z.string(),
   relationship: z.string(),
   type: z.string(),
   name: z.string(),
   value: z.string(),
-  reference: z.object({ sopClassUid: z.string(), sopUid: z.string() }).optional(),
+  unit: z.string().optional(),
+  code: z.object({ value: z.string(), scheme: z.string(), meaning: z.string() }).optional(),
+  reference: z
+    .object({
+      sopClassUid: z.string(),
+      sopUid: z.string(),
+      frames: z.array(z.number()),
+      at: z.object({ studyUid: z.string(), seriesUid: z.string() }).optional(),
+    })
+    .optional(),
+  target: z.string().optional(),
   children: z.array(z.lazy(() => SrNode)),
 });
 

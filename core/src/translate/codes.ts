@@ -40,10 +40,11 @@ export function codeText(code: Code | undefined): string {
 
 const EXPONENTS: Readonly<Record<string, string>> = { 2: '²', 3: '³' };
 
-/** A UCUM unit as it is printed: `mm2` is mm², `uV` is µV, `1` is nothing; other schemes and annotations by meaning. */
+/** A UCUM unit as it is printed: `mm2` is mm², `uV` is µV, `1` is nothing; what has no symbol by its meaning. */
 export function unitText(code: Code | undefined): string {
   if (!code) return '';
-  if (code.scheme !== 'UCUM' || code.value === '' || code.value.includes('{')) return codeText(code);
+  if (code.value === "[hnsf'U]") return 'HU';
+  if (code.scheme !== 'UCUM' || code.value === '' || /[[{]/.test(code.value)) return codeText(code);
   if (code.value === '1') return '';
   return code.value
     .replace(/(?<=[a-zA-Z])[23](?![0-9])/g, (digit) => EXPONENTS[digit] ?? digit)

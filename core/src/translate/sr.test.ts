@@ -101,6 +101,8 @@ describe('SR content items (PS3.3 §C.17.3)', () => {
     ['mGy.cm', 'mGy·cm'],
     ['1', ''],
     ['{events}', 'meaning'],
+    ['[in_i]', 'meaning'],
+    ["[hnsf'U]", 'HU'],
     ['10*3/uL', '10*3/µL'],
   ])('prints the unit %s as %s', (value, printed) => {
     expect(unitText({ value, scheme: 'UCUM', meaning: 'meaning' })).toBe(printed);

@@ -16,6 +16,7 @@ import { Journal } from './journal/journal.ts';
 import { ArchiveSearch } from './query/query.ts';
 import { reindex, replay, type ReplayParts, verify } from './replay.ts';
 import { ArchiveRetrieve } from './retrieve.ts';
+import { createDocuments } from './documents.ts';
 import { createStudies } from './studies.ts';
 import { Unsettled } from './unsettled.ts';
 import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
@@ -102,12 +103,14 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     await journal.close();
   };
   let closing: Promise<void> | undefined;
+  const retrieve = new ArchiveRetrieve(database, blobs);
   return {
     ingest,
     query: new ArchiveSearch(database),
-    retrieve: new ArchiveRetrieve(database, blobs),
+    retrieve,
     quarantine: aside,
     studies: createStudies(database),
+    documents: createDocuments(retrieve),
     failed: journal.failed,
     verify: (options) => verify(replayParts, options?.progress),
     reindex: (options) => reindex(replayParts, options?.progress),

@@ -10,7 +10,8 @@ import { inflateRaw } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
-import { readPart10 } from '@lightbox/core/dicom/read.ts';
+import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
+import { DicomReader, readPart10 } from '@lightbox/core/dicom/read.ts';
 import { readingSyntax, transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { Database } from '../platform/database.ts';
 import { readAfterPixels, shifted } from './after-pixels.ts';
@@ -27,6 +28,9 @@ interface Notes {
 /** Frame tables of large objects are big: remembered by weight. */
 const REMEMBERED_BYTES = 32 * 1024 * 1024;
 const REMEMBERED_ROWS = 20_000;
+
+/** Headers of ordinary images are smaller: one read. */
+const HEADER_PIECE = 1024 * 1024;
 
 const inflate = promisify(inflateRaw);
 
@@ -109,7 +113,7 @@ export class ArchiveRetrieve implements Retrieve {
   async header(ref: InstanceRef): Promise<DataSet> {
     const { headerEnd, pixels } = await this.#notesOf(ref);
     const deflated = transferSyntax(ref.transferSyntaxUid)?.deflated === true;
-    const parsed = readPart10(await this.read(ref, 0, headerEnd), { onMismatch: 'warn' });
+    const parsed = await this.#readHeader(ref, headerEnd, deflated);
     // Offsets of a deflated data set count from its own first byte.
     const shift = deflated ? ref.dataSetOffset : 0;
     const ds = shift ? shifted(parsed.dataSet, shift) : parsed.dataSet;
@@ -124,6 +128,23 @@ export class ArchiveRetrieve implements Retrieve {
     for (const [after, element] of await readAfterPixels(read, ds, { tag, vr, end, encapsulated }, ref))
       if (!elements.has(after)) elements.set(after, element);
     return { ...ds, elements };
+  }
+
+  /** An object without pixels is header to its end, and may hold a document of a gigabyte: large values are not read. */
+  async #readHeader(ref: InstanceRef, headerEnd: number, deflated: boolean): Promise<ParsedObject> {
+    if (deflated || headerEnd <= HEADER_PIECE)
+      return readPart10(await this.read(ref, 0, headerEnd), { onMismatch: 'warn' });
+    const reader = new DicomReader({ onMismatch: 'warn', ownsChunks: true });
+    for (let at = 0; at < headerEnd;) {
+      const piece = await this.read(ref, at, Math.min(headerEnd, at + HEADER_PIECE));
+      if (piece.length === 0) break;
+      reader.push(piece);
+      at += piece.length;
+      const over = Math.min(reader.skippable, headerEnd - at);
+      reader.skip(over);
+      at += over;
+    }
+    return reader.end();
   }
 
   async frames(ref: InstanceRef): Promise<FrameTable | undefined> {

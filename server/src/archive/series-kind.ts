@@ -1,10 +1,11 @@
 /**
- * What a viewer does with a series, told from its SOP classes.
+ * What a viewer does with a series, told from its SOP classes, and from its transfer syntax where that decides.
  *
- * Source: PS3.4 §B.5 (Standard SOP Classes).
+ * Source: PS3.4 §B.5 (Standard SOP Classes), PS3.5 §A.4.5 to §A.4.13 (video).
  * Layer:  server/archive.
  */
 import type { SeriesRow } from '@lightbox/core/contract/api.ts';
+import { isVideoSyntax } from '@lightbox/core/translate/encapsulated.ts';
 import type { z } from 'zod';
 
 export type SeriesKind = z.infer<typeof SeriesRow>['kind'];
@@ -19,16 +20,17 @@ const FAMILIES: readonly (readonly [prefix: string, kind: SeriesKind])[] = [
   ['78.', 'other'],
   ['9.', 'waveform'],
   ['11.', 'presentation'],
-  ['77.1.1.1', 'video'],
-  ['77.1.2.1', 'video'],
-  ['77.1.4.1', 'video'],
   ['66', 'other'],
   ['67', 'other'],
 ];
 
-export function seriesKind(sopClasses: readonly string[], frames: number): SeriesKind {
+/**
+ * @param syntax  Transfer syntax of its middle object: a video is one in any SOP class (ultrasound loops are sent so),
+ *                and a video class may come as frames.
+ */
+export function seriesKind(sopClasses: readonly string[], frames: number, syntax: string): SeriesKind {
   const kinds = new Set(sopClasses.map((uid) => kindOf(uid, frames)));
-  if (kinds.has('image')) return 'image';
+  if (kinds.has('image')) return isVideoSyntax(syntax) ? 'video' : 'image';
   const [only] = kinds;
   return only ?? 'other';
 }

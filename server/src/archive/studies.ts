@@ -231,6 +231,7 @@ interface SeriesColumns {
   readonly frame_count: number;
   readonly sop_classes: string[];
   readonly middle: string | null;
+  readonly middle_syntax: string | null;
 }
 
 async function detail(database: Database, studyUid: string): Promise<Detail> {
@@ -241,9 +242,10 @@ async function detail(database: Database, studyUid: string): Promise<Detail> {
   const [study, ...others] = found.rows;
   if (!study) throw new Fault('NOT_FOUND');
   const series = await database.pool.query<SeriesColumns>(
-    `SELECT e.*, (SELECT i.sop_uid FROM instance i WHERE i.series_fk = e.id ORDER BY i.number, i.sop_uid
-         OFFSET e.instance_count / 2 LIMIT 1) AS middle
-       FROM series e WHERE e.study_fk = ANY($1) ORDER BY e.study_fk, e.number NULLS LAST, e.series_uid`,
+    `SELECT e.*, m.sop_uid AS middle, m.transfer_syntax_uid AS middle_syntax
+       FROM series e LEFT JOIN LATERAL (SELECT i.sop_uid, i.transfer_syntax_uid FROM instance i
+         WHERE i.series_fk = e.id ORDER BY i.number, i.sop_uid OFFSET e.instance_count / 2 LIMIT 1) m ON true
+       WHERE e.study_fk = ANY($1) ORDER BY e.study_fk, e.number NULLS LAST, e.series_uid`,
     [[study, ...others].map((one) => one.id)],
   );
   const patients = new Map([study, ...others].map((one) => [one.id, rowOf(one)]));
@@ -268,7 +270,7 @@ function seriesOf(row: SeriesColumns, patient: Row | undefined): Series {
     laterality: row.laterality,
     instanceCount: row.instance_count,
     frameCount: row.frame_count,
-    kind: seriesKind(row.sop_classes, row.frame_count),
+    kind: seriesKind(row.sop_classes, row.frame_count, row.middle_syntax ?? ''),
     sopClassUids: row.sop_classes,
     thumbnailSopUid: row.middle ?? '',
     ...(patient ? { otherPatient: { patientName: patient.patientName, patientId: patient.patientId } } : {}),

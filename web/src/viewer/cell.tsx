@@ -23,6 +23,8 @@ export interface CellProps {
   /** Of the active cell only. */
   readonly onState: (state: ViewState | null) => void;
   readonly onDropSeries: (seriesUid: string) => void;
+  /** A report points at images: they are shown beside it. */
+  readonly onOpenSeries: (seriesUid: string) => void;
 }
 
 export function Cell(props: CellProps) {
@@ -57,7 +59,12 @@ export function Cell(props: CellProps) {
       {series?.kind === 'image' ? (
         <SeriesImages key={series.seriesUid} {...props} series={series} />
       ) : series ? (
-        <DocumentCell key={series.seriesUid} studyUid={props.studyUid} series={series} />
+        <DocumentCell
+          key={series.seriesUid}
+          studyUid={props.studyUid}
+          series={series}
+          onOpenSeries={props.onOpenSeries}
+        />
       ) : null}
     </section>
   );

@@ -108,10 +108,20 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
     else view.current?.[action]();
   };
 
+  /** Beside the document that points at it: in the cell where it already is, else in the next one, made if need be. */
+  const openBeside = (cell: number, uid: string): void => {
+    const shownAt = cells.slice(0, count).indexOf(uid);
+    if (shownAt >= 0) return setActive(shownAt);
+    if (count === 1) setLayout(LAYOUTS[1]);
+    put(count === 1 ? 1 : (cell + 1) % count, uid);
+  };
+
   const onKey = (event: KeyboardEvent): void => {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey || help) return;
     if (target.closest('input[type=text], [role=menu], [role=dialog]')) return;
+    // A document scrolls and is read with the browser's own keys.
+    if (target.closest('.document')) return;
     const images: Readonly<Record<string, () => void>> = {
       ArrowDown: () => view.current?.scroll(1),
       ArrowUp: () => view.current?.scroll(-1),
@@ -235,6 +245,7 @@ function Viewer({ study, seriesUid, onBack }: ViewerProps & { study: Detail }) {
               onView={onView}
               onState={setState}
               onDropSeries={(uid) => put(cell, uid)}
+              onOpenSeries={(uid) => openBeside(cell, uid)}
             />
           ))}
         </div>

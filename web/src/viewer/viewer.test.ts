@@ -6,7 +6,6 @@ import type { GreyChoice } from '../engine/voi.ts';
 import { greyOfKey } from './keys.ts';
 import { corners } from './overlays.ts';
 import { hang } from './presets.ts';
-import { samplesOf, tracePath } from './waveform.ts';
 
 const WORDS = {
   image: 'Image',
@@ -92,15 +91,5 @@ describe('keys of windows', () => {
   it('count through all where there are no usual ones', () => {
     expect(greyOfKey([file, { kind: 'full' }], '2')).toEqual({ kind: 'full' });
     expect(greyOfKey([file], '0')).toBeUndefined();
-  });
-});
-
-describe('waveform', () => {
-  it('reads little endian samples and draws peaks', () => {
-    expect([
-      ...samplesOf(btoa(String.fromCharCode(...new Uint8Array(new Float32Array([1, -2]).buffer)))),
-    ]).toEqual([1, -2]);
-    expect(tracePath(new Float32Array([0, 10]), 2, 100)).toBe('M0.0 100.0L1.0 0.0');
-    expect(tracePath(new Float32Array([]), 2, 100)).toBe('');
   });
 });

@@ -6,6 +6,7 @@
 import type { HttpApp } from '../../platform/http.ts';
 import { adminRoutes } from './admin.ts';
 import type { ApiContext } from './context.ts';
+import { documentRoutes } from './documents.ts';
 import { operationsRoutes } from './operations.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
@@ -14,6 +15,7 @@ import { uploadRoutes } from './upload.ts';
 export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> {
   sessionRoutes(app, context);
   studyRoutes(app, context);
+  documentRoutes(app, context);
   adminRoutes(app, context);
   operationsRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));
