@@ -9,7 +9,7 @@ import { readDataSet } from '../../core/src/dicom/read.ts';
 import { writeDataSet } from '../../core/src/dicom/write.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '../../core/src/dimse/command.ts';
 import { MessageAssembler, writeMessage } from '../../core/src/dimse/message.ts';
-import { STUDY_ROOT_FIND, VERIFICATION } from '../../core/src/dimse/negotiate.ts';
+import { PATIENT_ROOT_FIND, STUDY_ROOT_FIND, VERIFICATION } from '../../core/src/dimse/negotiate.ts';
 import { APPLICATION_CONTEXT, type AssociateRequest, type Pdu, writePdu } from '../../core/src/dimse/pdu.ts';
 import { PduSplitter, type Received } from '../../core/src/dimse/splitter.ts';
 import type { UserInformation } from '../../core/src/dimse/user-information.ts';
@@ -20,6 +20,7 @@ export const EXPLICIT = '1.2.840.10008.1.2.1';
 export const ECHO_CONTEXT = 1;
 export const STORE_CONTEXT = 3;
 export const FIND_CONTEXT = 5;
+export const PATIENT_FIND_CONTEXT = 7;
 
 export interface Message {
   readonly contextId: number;
@@ -64,7 +65,7 @@ export class Wire {
     this.socket.write(bytes instanceof Uint8Array ? bytes : writePdu(bytes));
   }
 
-  /** Asks for Verification, CT and Study Root, all in explicit little endian. @returns the answer. */
+  /** Asks for Verification, CT, Study and Patient Root, all in explicit little endian. @returns the answer. */
   async associate(
     options: { callingAe?: string; user?: Partial<UserInformation> } = {},
   ): Promise<Received | 'closed'> {
@@ -124,11 +125,12 @@ export class Wire {
     this.send(storeMessage(messageId, sopUid, dataSet));
   }
 
-  find(messageId: number, identifier: DataSet): void {
+  find(messageId: number, identifier: DataSet, contextId = FIND_CONTEXT): void {
+    const affectedSopClassUid = contextId === FIND_CONTEXT ? STUDY_ROOT_FIND : PATIENT_ROOT_FIND;
     this.request(
-      FIND_CONTEXT,
+      contextId,
       {
-        ...{ commandField: COMMANDS.findRequest, messageId, affectedSopClassUid: STUDY_ROOT_FIND },
+        ...{ commandField: COMMANDS.findRequest, messageId, affectedSopClassUid },
         ...{ priority: 0, dataSetType: 1 },
       },
       writeDataSet(identifier, EXPLICIT),
@@ -175,6 +177,7 @@ export function associateRequest(
       { id: ECHO_CONTEXT, abstractSyntax: VERIFICATION, transferSyntaxes },
       { id: STORE_CONTEXT, abstractSyntax: CT, transferSyntaxes },
       { id: FIND_CONTEXT, abstractSyntax: STUDY_ROOT_FIND, transferSyntaxes },
+      { id: PATIENT_FIND_CONTEXT, abstractSyntax: PATIENT_ROOT_FIND, transferSyntaxes },
     ],
   };
 }

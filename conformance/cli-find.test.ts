@@ -1,0 +1,124 @@
+/** `lightbox find` against archives of other people: DCMTK's dcmqrscp and Orthanc. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeWith, program } from '../tools/testing.ts';
+import { contextProfile, run, storescu, temporaryFolder } from './support/dcmtk.ts';
+import { ctImage } from './support/images.ts';
+import { freePort } from './support/lightbox.ts';
+
+const repository = resolve(import.meta.dirname, '..');
+const CT = '1.2.840.10008.5.1.4.1.1.2';
+const STUDY = '1.2.826.0.1.3680043.10.1234.800';
+
+function lightbox(...args: string[]): Promise<{ code: number; output: string }> {
+  return new Promise((settle) => {
+    execFile(
+      join(repository, 'node_modules/.bin/node'),
+      [join(repository, 'server/src/cli/main.ts'), ...args],
+      { timeout: 60_000, encoding: 'utf8' },
+      (error, stdout, stderr) =>
+        settle({ code: error ? Number(error.code ?? -1) : 0, output: stdout + stderr }),
+    );
+  });
+}
+
+interface Archive {
+  readonly needs: string;
+  /** Starts it with its data in `folder`. */
+  start(folder: string, port: number): Promise<ChildProcess>;
+}
+
+const ARCHIVES: readonly Archive[] = [
+  {
+    needs: 'dcmqrscp',
+    start(folder, port) {
+      mkdirSync(join(folder, 'db'));
+      const config = [
+        ...['MaxPDUSize = 16384', 'MaxAssociations = 8', 'HostTable BEGIN', 'HostTable END'],
+        ...['VendorTable BEGIN', 'VendorTable END', 'AETable BEGIN'],
+        ...[`PEER ${join(folder, 'db')} RW (100, 1024mb) ANY`, 'AETable END', ''],
+      ];
+      writeFileSync(join(folder, 'dcmqrscp.cfg'), config.join('\n'));
+      return Promise.resolve(
+        spawn('dcmqrscp', ['-c', join(folder, 'dcmqrscp.cfg'), String(port)], { stdio: 'ignore' }),
+      );
+    },
+  },
+  {
+    needs: 'Orthanc',
+    async start(folder, port) {
+      const config = {
+        ...{ StorageDirectory: folder, IndexDirectory: folder, DicomAet: 'PEER', DicomPort: port },
+        ...{ HttpPort: await freePort(), RemoteAccessAllowed: false, DicomCheckCalledAet: true },
+        ...{
+          DicomAlwaysAllowEcho: true,
+          DicomAlwaysAllowStore: true,
+          DicomAlwaysAllowFind: true,
+          Plugins: [],
+        },
+      };
+      writeFileSync(join(folder, 'orthanc.json'), JSON.stringify(config));
+      return spawn(program('Orthanc') ?? 'Orthanc', [join(folder, 'orthanc.json')], { stdio: 'ignore' });
+    },
+  },
+];
+
+for (const archive of ARCHIVES) {
+  describeWith([archive.needs, 'storescu', 'echoscu'], `lightbox find against ${archive.needs}`, () => {
+    const folder = temporaryFolder();
+    let child: ChildProcess;
+    let at: string;
+
+    beforeAll(async () => {
+      const port = await freePort();
+      at = `PEER@127.0.0.1:${port}`;
+      child = await archive.start(folder.path, port);
+      for (let tries = 0; ; tries += 1) {
+        if ((await run('echoscu', ['-aec', 'PEER', '127.0.0.1', String(port)])).code === 0) break;
+        if (tries > 200) throw new Error(`${archive.needs} did not start`);
+        await sleep(100);
+      }
+      const files = [1, 2, 3].map((number) => {
+        const file = join(folder.path, `${number}.dcm`);
+        const names = { studyUid: STUDY, seriesUid: `${STUDY}.1`, sopUid: `${STUDY}.1.${number}`, number };
+        const patient = { patientId: 'P800', patientName: 'Peer^Paula' };
+        writeFileSync(file, ctImage({ ...names, ...patient, side: 16, chance: () => 0.5 }));
+        return file;
+      });
+      const profile = contextProfile(folder.path, '1.2.840.10008.1.2.1', [CT]);
+      const sent = await storescu(port, files, profile, { calledAe: 'PEER' });
+      expect([...sent.answers.values()]).toEqual(['Success', 'Success', 'Success']);
+    });
+    afterAll(async () => {
+      const gone = new Promise((settle) => child.once('exit', settle));
+      child.kill('SIGTERM');
+      await gone;
+      folder.dispose();
+    });
+
+    it('shows patients, studies, series and images', async () => {
+      const find = (...args: string[]): ReturnType<typeof lightbox> => lightbox('find', '--at', at, ...args);
+      const studies = await find('PatientName=Peer*');
+      expect(studies.output).toMatch(/^2026-01-02 +10:11 +Paula Peer +P800 +1970-01-01 /m);
+      expect(studies.output).toContain('1 match');
+      expect(studies.code).toBe(0);
+      expect((await find('--level', 'patient', 'PatientID=P800')).output).toContain('Paula Peer');
+      const study = `StudyInstanceUID=${STUDY}`;
+      expect((await find('--level', 'series', study)).output).toMatch(/^ +1 +CT /m);
+      const images = ['--level', 'image', study, `SeriesInstanceUID=${STUDY}.1`];
+      expect((await find(...images)).output).toContain('3 matches');
+      const cut = await find(...images, '--limit', '1');
+      expect(cut.output).toContain('1 match; there may be more');
+      expect(cut.code).toBe(0);
+    });
+
+    it('says so when the AE title is another one', async () => {
+      const found = await lightbox('find', '--at', at.replace('PEER', 'OTHER'), 'PatientID=P800');
+      expect(found.output).toMatch(/another AE title|does not accept our association/);
+      expect(found.code).toBe(1);
+    });
+  });
+}
