@@ -117,6 +117,9 @@ describe('lightbox deidentify', () => {
     expect((await runOn([capture])).code).toBe(0);
     expect(said.at(-1)).toBe('1 written, 0 failed, 1 to look at');
     expect((await runOn([capture], ['cleanPixelData'])).written).toEqual([]);
+    // Regions are known, but nobody asked to blacken what is outside.
+    await runOn([writePart10(object('1.2.11'))]);
+    expect(said.at(-1)).toBe('1 written, 0 failed, 1 to look at');
   });
 
   it('wants a key, and options that exist', async () => {

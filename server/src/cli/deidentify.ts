@@ -77,7 +77,7 @@ export async function deidentifyFiles(given: DeidentifyArguments): Promise<numbe
       try {
         const plan = await deidentifyFile(path, target, request);
         count.written += 1;
-        if (plan.verdict === 'review' && !given.pixelsReviewed) {
+        if (!given.pixelsReviewed && isOpen(plan, request)) {
           count.look += 1;
           console.error(`${path}: names may be in the pixels (${plan.why})`);
         }
@@ -90,6 +90,14 @@ export async function deidentifyFiles(given: DeidentifyArguments): Promise<numbe
   console.log(`${count.written} written, ${count.failed} failed, ${count.look} to look at`);
   return count.failed > 0 ? 1 : 0;
 }
+
+/** Names may be in the pixels that were written: nobody said where, or nobody asked to blacken it. */
+const isOpen = ({ verdict }: PixelPlan, request: DeidentifyRequest): boolean =>
+  verdict === 'review' || (verdict === 'blacken' && !isBlackened(request));
+
+/** Rectangles that are given are meant; those that were found are a matter of the option. */
+const isBlackened = ({ options, rectangles }: DeidentifyRequest): boolean =>
+  options.has('cleanPixelData') || (rectangles ?? []).length > 0;
 
 function parseRectangle(text: string): Rectangle {
   const [left, top, width, height, ...more] = text.split(',').map(Number);
@@ -183,14 +191,10 @@ interface Edit {
 
 function editOf(original: Original, plan: PixelPlan, request: DeidentifyRequest): Edit | undefined {
   const { dataSet, pixelData } = original.parsed;
-  const asked = request.options.has('cleanPixelData') || plan.why === 'given';
-  const blacken = asked && plan.verdict === 'blacken';
+  const blacken = isBlackened(request) && plan.verdict === 'blacken';
   if (!pixelData || !(blacken || plan.clearUnusedBits)) return undefined;
-  if (pixelData.fragments) {
-    // Compressed frames have no unused bits; to blacken them they would have to be decoded first.
-    if (!blacken) return undefined;
-    throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
-  }
+  // They would have to be decoded first; lossless ones keep what is in unused bits.
+  if (pixelData.fragments) throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
   const layout: FrameLayout = imagePixel(dataSet);
   const bits = frameBits(layout);
   // Packed single bits: eight frames end at a byte.

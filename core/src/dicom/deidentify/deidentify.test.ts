@@ -219,7 +219,7 @@ describe('Dates (PS3.15 §E.3.6)', () => {
 });
 
 describe('Text (PS3.15 §E.3.5)', () => {
-  const none: Identifiers = { words: new Set(), names: new Set(), values: [] };
+  const none: Identifiers = { words: new Set(), names: new Set(), values: [], known: new Map() };
   it.each([
     ['CT Thorax with contrast', 'CT Thorax with contrast'],
     ['T2 TSE sag 3mm L4/L5 FOV 250', 'T2 TSE sag 3mm L4/L5 FOV 250'],
@@ -311,6 +311,16 @@ describe('The written object', () => {
     const again = readDataSet(writeDataSet(out, EXPLICIT_LE), EXPLICIT_LE);
     expect(again.warnings).toEqual([]);
     expect([...again.dataSet.elements.keys()]).toEqual([...out.elements.keys()]);
+  });
+  it('is made of an object with as many items as the reader takes', () => {
+    const item = dataSet({ PersonName: 'A^B' });
+    const many = {
+      tag: Tags.AlternateContentDescriptionSequence,
+      vr: 'SQ',
+      items: Array(300_000).fill(item),
+    } as const;
+    const out = deidentify(withElements(image(), [many]), request()).dataSet;
+    expect(out.elements.get(many.tag)?.items).toHaveLength(300_000);
   });
   it('does not change the original', () => {
     const source = image();

@@ -16,6 +16,8 @@ export interface Identifiers {
   readonly names: ReadonlySet<string>;
   /** Whole values, folded, with one space for everything between words. */
   readonly values: readonly string[];
+  /** Answers given before: the frames of an enhanced object say the same thousands of times. */
+  readonly known: Map<string, boolean>;
 }
 
 const TEXT = new Set(['PN', 'LO', 'SH', 'ST', 'LT', 'UT', 'UC', 'AE', 'UR']);
@@ -72,18 +74,27 @@ export function gatherIdentifiers(
   for (let within = open.pop(); within; within = open.pop()) {
     for (const element of within.elements.values()) {
       if ((element.tag & 0x10000) !== 0) continue;
-      if (element.items) open.push(...element.items);
+      // One by one: a million items are too many arguments.
+      if (element.items) for (const item of element.items) open.push(item);
       else take(element, within);
       if (words.size + values.size > MAX_VALUES) return undefined;
     }
   }
-  return { words, names, values: [...values] };
+  return { words, names, values: [...values], known: new Map() };
 }
+
+/** Texts remembered; an object with more different ones is slower, and no larger in memory. */
+const MAX_KNOWN = 10_000;
 
 /** Whether a text repeats one of the whole values: as words of its own, or anywhere when it is long enough to be no accident. */
 export function repeatsValue(text: string, identifiers: Identifiers): boolean {
+  const { known, values } = identifiers;
+  const before = known.get(text);
+  if (before !== undefined) return before;
   const plain = ` ${wordsOf(text).join(' ')} `;
-  return identifiers.values.some((value) => plain.includes(value.length >= 6 ? value : ` ${value} `));
+  const found = values.some((value) => plain.includes(value.length >= 6 ? value : ` ${value} `));
+  if (known.size < MAX_KNOWN) known.set(text, found);
+  return found;
 }
 
 /** Whether a technical text repeats a person's name or one of the whole values. */
