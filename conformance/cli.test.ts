@@ -153,10 +153,34 @@ describe('commands', () => {
     other.dispose();
   });
 
+  it('a DICOM port in use, a wrong database and a folder that cannot be written are named', () => {
+    const other = temporaryFolder();
+    const env = { LIGHTBOX_DATA: other.path, LIGHTBOX_HTTP_PORT: '0', LIGHTBOX_DICOM_PORT: '0' };
+    const busy = lightbox(['serve'], { ...env, LIGHTBOX_DICOM_PORT: String(box.dicomPort) });
+    expect(busy).toMatchObject({ status: 1 });
+    expect(busy.output).toContain('LIGHTBOX_DICOM_PORT');
+    const away = lightbox(['serve'], { ...env, DATABASE_URL: 'postgresql://u:hunter2@127.0.0.1:1/x' });
+    expect(away).toMatchObject({ status: 1 });
+    expect(away.output).toContain('setting DATABASE_URL');
+    expect(away.output).not.toContain('hunter2');
+    // Not even root can make a folder below a file.
+    writeFileSync(join(other.path, 'file'), '');
+    const folderless = lightbox(['serve'], { ...env, LIGHTBOX_DATA: join(other.path, 'file/data') });
+    expect(folderless).toMatchObject({ status: 1 });
+    expect(folderless.output).toContain('DATA_FOLDER');
+    for (const { output } of [busy, away, folderless]) expect(output).not.toMatch(/^ {4}at /m);
+    other.dispose();
+  });
+
   it('stops cleanly; verify and reindex agree with what was stored; it starts again', async () => {
     expect(await box.stop()).toBe(0);
     const env = { LIGHTBOX_DATA: data.path };
-    expect(lightbox(['verify'], env).output).toContain('4 objects');
+    const verified = lightbox(['verify'], env);
+    expect(verified.output).toContain('4 objects');
+    const head = /audit trail: \d+ rows hold; head (\S+)/.exec(verified.output)?.[1] ?? '';
+    expect(lightbox(['verify', '--head', head], env)).toMatchObject({ status: 0 });
+    const wrong = lightbox(['verify', '--head', `1:${'0'.repeat(64)}`], env);
+    expect([wrong.status, wrong.output]).toEqual([1, expect.stringContaining('BROKEN at row 1')]);
     expect(lightbox(['reindex'], env).output).toContain('4 objects indexed');
     expect(lightbox(['verify'], env)).toMatchObject({ status: 0 });
     await box.run();

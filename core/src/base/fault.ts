@@ -135,6 +135,11 @@ export const FAULTS = {
     0x0110,
     'Another Lightbox is running on this data folder. Stop it, or choose another folder.',
   ),
+  DATA_FOLDER: row(
+    500,
+    0x0110,
+    'The data folder cannot be made or written. Give its user the right to, or choose another with LIGHTBOX_DATA.',
+  ),
   DATABASE_START: row(500, 0x0110, 'The built-in database did not start. The log has its own words.'),
   DATABASE_USER: row(
     500,

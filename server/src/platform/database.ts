@@ -39,6 +39,8 @@ export async function openDatabase(config: DatabaseConfig, log: Log): Promise<Da
     return await connect(own?.url ?? config.databaseUrl ?? '', log, async () => own?.stop());
   } catch (error) {
     await own?.stop();
+    if (config.databaseUrl !== undefined && error instanceof Fault && error.code === 'DATABASE_UNREACHABLE')
+      throw new Fault('DATABASE_UNREACHABLE', { setting: 'DATABASE_URL' }, { cause: error.cause });
     throw error;
   }
 }

@@ -18,13 +18,18 @@ interface Holder {
   readonly started: string;
 }
 
-/** @throws Fault DATA_LOCKED with the pid of the holder. */
+/** @throws Fault DATA_LOCKED with the pid of the holder; DATA_FOLDER. */
 export function lockDataFolder(dataDir: string): DataLock {
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   const path = join(dataDir, 'lightbox.pid');
   const mine = JSON.stringify({ pid: process.pid, started: startOf(process.pid) } satisfies Holder);
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, mine, { mode: 0o600 });
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+    writeFileSync(draft, mine, { mode: 0o600 });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Fault('DATA_FOLDER', { folder: dataDir, problem: code }, { cause });
+  }
   try {
     for (let tries = 0; ; tries += 1) {
       try {

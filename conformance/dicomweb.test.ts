@@ -1,0 +1,215 @@
+/**
+ * DICOMweb line by line: every resource at every level, what may be asked of it, and the status for each way it can end.
+ *
+ * Source: PS3.18 §8.3.3 to §8.3.5, §8.7.3, §8.9, Table 10.3-2, §10.4 to §10.6.
+ */
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import sharp from 'sharp';
+import { describeWith } from '../tools/testing.ts';
+import { run, temporaryFolder } from './support/dcmtk.ts';
+import { ctImage } from './support/images.ts';
+import { Lightbox } from './support/lightbox.ts';
+import { stowFile } from './support/stow.ts';
+
+const STUDY = '1.2.826.0.1.3680043.7.1';
+const SERIES = `${STUDY}.1`;
+const JSON_TYPE = 'application/dicom+json';
+type Json = Record<string, { Value?: unknown[] }>;
+
+describe('DICOMweb (PS3.18)', () => {
+  let box: Lightbox;
+  const folder = temporaryFolder();
+  const study = `/dicom-web/studies/${STUDY}`;
+  const series = `${study}/series/${SERIES}`;
+  const instance = `${series}/instances/${SERIES}.1`;
+  const image = (number: number, patientId = 'WEB'): Buffer =>
+    Buffer.from(
+      ctImage({
+        ...{ studyUid: STUDY, seriesUid: SERIES, sopUid: `${SERIES}.${number}`, number, side: 64, patientId },
+        chance: () => 0.5,
+      }),
+    );
+  beforeAll(async () => {
+    box = await Lightbox.ready();
+    for (const number of [1, 2, 3]) expect((await stowFile(box, image(number))).status).toBe(200);
+  });
+  afterAll(async () => {
+    folder.dispose();
+    await box.stop();
+  });
+  const search = async (path: string): Promise<{ rows: Json[]; answer: Response }> => {
+    const answer = await box.get(path, { accept: JSON_TYPE });
+    return { rows: answer.status === 200 ? ((await answer.json()) as Json[]) : [], answer };
+  };
+
+  it.each([
+    ['/dicom-web/studies', 1],
+    ['/dicom-web/series', 1],
+    ['/dicom-web/instances', 3],
+    [`${study}/series`, 1],
+    [`${study}/instances`, 3],
+    [`${series}/instances`, 3],
+  ])('searches at %s (Table 10.6.1-1)', async (path, count) => {
+    const { rows } = await search(path);
+    expect(rows).toHaveLength(count);
+    expect(String(rows[0]?.['00081190']?.Value?.[0])).toContain(study);
+    const xml = await box.get(path, { accept: 'multipart/related; type="application/dicom+xml"' });
+    expect((await xml.text()).match(/<NativeDicomModel/g)).toHaveLength(count);
+  });
+
+  it.each([
+    ['studies', 'PatientID=WEB', 1],
+    ['studies', '00100020=WEB', 1],
+    ['studies', 'PatientID=W*', 1],
+    ['studies', 'PatientID=NOBODY', 0],
+    ['studies', `StudyInstanceUID=1.2.3,${STUDY}`, 1],
+    ['instances', 'InstanceNumber=2', 1],
+    ['instances', 'limit=2', 2],
+    ['instances', 'limit=2&offset=2', 1],
+    ['instances', 'offset=3', 0],
+    ['studies', 'fuzzymatching=true&PatientID=WEB', 1],
+    ['instances', 'RequestAttributesSequence.ScheduledProcedureStepID=X', 0],
+  ])('matches %s by %s: %i', async (level, query, count) => {
+    const { rows, answer } = await search(`/dicom-web/${level}?${query}`);
+    expect(rows).toHaveLength(count);
+    expect(answer.status).toBe(count === 0 ? 204 : 200);
+  });
+
+  it('says that there is more (§8.3.4.4), and includes what is asked', async () => {
+    const page = await search('/dicom-web/instances?limit=2');
+    expect(page.answer.headers.get('warning')).toMatch(/^299 .*additional results/);
+    expect((await search('/dicom-web/instances?limit=3')).answer.headers.get('warning')).toBeNull();
+    const some = await search('/dicom-web/instances?limit=3&includefield=Rows,00280011');
+    expect([some.rows[0]?.['00280010']?.Value, some.rows[0]?.['00280011']?.Value]).toEqual([[64], [64]]);
+    // An attribute of series is not matched at study level, and that is said (§8.3.4.1).
+    const foreign = await search('/dicom-web/studies?RequestAttributesSequence.ScheduledProcedureStepID=X');
+    expect(foreign.answer.headers.get('warning')).toMatch(/^299 .*ignored/);
+    const all = await search('/dicom-web/studies?includefield=all');
+    expect(all.rows[0]?.['00201208']?.Value).toEqual([3]);
+  });
+
+  it.each([
+    ['study', study, 3],
+    ['series', series, 3],
+    ['instance', instance, 1],
+  ])('retrieves a %s in every form (Table 10.3-2)', async (_name, path, count) => {
+    const parts = async (url: string, accept: string): Promise<number> => {
+      const answer = await box.get(url, { accept });
+      expect(answer.status, `${url} ${accept}`).toBe(200);
+      const bytes = Buffer.from(await answer.arrayBuffer()).toString('latin1');
+      return (bytes.match(/^Content-Type: /gm) ?? []).length;
+    };
+    expect(await parts(path, 'multipart/related; type="application/dicom"')).toBe(count);
+    expect(await parts(path, 'multipart/related; type="application/dicom"; transfer-syntax=*')).toBe(count);
+    expect(await parts(`${path}/rendered`, 'multipart/related; type="image/jpeg"')).toBe(count);
+    expect(await parts(`${path}/rendered`, 'multipart/related; type="image/png"')).toBe(count);
+    expect(await parts(`${path}/metadata`, 'multipart/related; type="application/dicom+xml"')).toBe(count);
+    const metadata = await box.get(`${path}/metadata`, { accept: JSON_TYPE });
+    expect(await metadata.json()).toHaveLength(count);
+    const thumbnail = await box.get(`${path}/thumbnail`, { accept: 'image/jpeg' });
+    const { format } = await sharp(Buffer.from(await thumbnail.arrayBuffer())).metadata();
+    expect(format).toBe('jpeg');
+  });
+
+  it('takes the accept parameter before the header (§8.3.3.1)', async () => {
+    const png = await box.get(`${instance}/rendered?accept=image/png`, { accept: 'image/jpeg' });
+    expect(png.headers.get('content-type')).toBe('image/png');
+    const refused = await box.get(`${instance}?accept=video/mpeg`, { accept: 'application/dicom' });
+    expect(refused.status).toBe(406);
+    expect(await refused.json()).toMatchObject({ code: 'NOT_ACCEPTABLE' });
+  });
+
+  it('burns in who it is and how it was made (§8.3.5.1.1), and windows (§8.3.5.1.4)', async () => {
+    const pixels = async (query: string): Promise<Buffer> => {
+      const answer = await box.get(`${instance}/rendered?${query}`, { accept: 'image/png' });
+      expect(answer.status, query).toBe(200);
+      return sharp(Buffer.from(await answer.arrayBuffer()))
+        .removeAlpha()
+        .toColourspace('b-w')
+        .raw()
+        .toBuffer();
+    };
+    const plain = await pixels('viewport=512,512');
+    const patient = await pixels('viewport=512,512&annotation=patient');
+    expect(plain.equals(patient)).toBe(false);
+    expect(patient.equals(await pixels('viewport=512,512&annotation=technique'))).toBe(false);
+    expect((await pixels('window=100000,1')).every((value) => value === 0)).toBe(true);
+    expect((await pixels('window=-100000,1')).every((value) => value === 255)).toBe(true);
+  });
+
+  it.each(['', '/metadata', '/rendered', '/thumbnail', '/frames/1', '/bulkdata/7FE00010'])(
+    'answers HEAD like GET without a body, OPTIONS with the methods, and 304 for %j',
+    async (what) => {
+      const url = box.url + instance + what;
+      const authorization = `Bearer ${box.key}`;
+      const got = await box.get(instance + what);
+      await got.arrayBuffer();
+      const head = await fetch(url, { method: 'HEAD', headers: { authorization } });
+      expect([head.status, head.headers.get('content-type')?.split(';')[0]]).toEqual([
+        ...[got.status, got.headers.get('content-type')?.split(';')[0]],
+      ]);
+      expect(await head.text()).toBe('');
+      const options = await fetch(url, { method: 'OPTIONS', headers: { authorization } });
+      expect([options.status, options.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS']);
+      const etag = got.headers.get('etag') ?? '';
+      expect(etag).not.toBe('');
+      expect((await box.get(instance + what, { 'if-none-match': etag })).status).toBe(304);
+    },
+  );
+
+  it('describes itself in WADL (§8.9, Annex H)', async () => {
+    const headers = { authorization: `Bearer ${box.key}` };
+    const answer = await fetch(`${box.url}/dicom-web/`, { method: 'OPTIONS', headers });
+    expect(answer.headers.get('content-type')).toContain('application/vnd.sun.wadl+xml');
+    const text = await answer.text();
+    expect(text).toContain('path="studies/{study}/series/{series}/instances/{instance}/frames/{frames}"');
+    expect(text).toContain('<method name="POST">');
+  });
+
+  it('stores with a result for each (§10.5.3): 200, 202, 409, 400, 415, in JSON or XML', async () => {
+    const post = (body: Buffer, type: string, accept = JSON_TYPE): Promise<Response> =>
+      fetch(`${box.url}/dicom-web/studies`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${box.key}`, 'content-type': type, accept },
+        body: new Uint8Array(body),
+      });
+    const type = 'multipart/related; type="application/dicom"; boundary=b';
+    const body = (...objects: Buffer[]): Buffer =>
+      Buffer.concat([
+        ...objects.flatMap((one) => [
+          Buffer.from('--b\r\nContent-Type: application/dicom\r\n\r\n'),
+          one,
+          Buffer.from('\r\n'),
+        ]),
+        Buffer.from('--b--\r\n'),
+      ]);
+    expect((await post(body(image(1)), type)).status).toBe(200);
+    const some = await post(body(image(1), Buffer.alloc(500, 'x')), type);
+    expect(some.status).toBe(202);
+    expect((await some.json()) as Json).toHaveProperty('00081199');
+    // The same name with other content: what is kept stays, and the sender is told (0111H).
+    const conflict = await post(body(image(1, 'OTHER')), type);
+    const failed = ((await conflict.json()) as Json)['00081198']?.Value?.[0] as Json;
+    expect([conflict.status, failed['00081197']?.Value]).toEqual([409, [0x0111]]);
+    const xml = await post(body(image(2)), type, 'application/dicom+xml');
+    expect([xml.status, xml.headers.get('content-type')]).toEqual([200, 'application/dicom+xml']);
+    expect(await xml.text()).toContain('ReferencedSOPSequence');
+    expect((await post(Buffer.from('x'), 'multipart/related; type="application/dicom"')).status).toBe(400);
+    expect((await post(Buffer.from('x'), 'text/plain')).status).toBe(415);
+  });
+
+  describeWith(['dcmdump'], 'read by DCMTK', () => {
+    it.each(['*', '1.2.840.10008.1.2', '1.2.840.10008.1.2.1'])(
+      'is DICOM in transfer syntax %s',
+      async (syntax) => {
+        const answer = await box.get(instance, { accept: `application/dicom; transfer-syntax=${syntax}` });
+        const file = `${folder.path}/served.dcm`;
+        writeFileSync(file, Buffer.from(await answer.arrayBuffer()));
+        const { code, output } = await run('dcmdump', ['-Un', file]);
+        expect([code, output.match(/^[EW]:/gm)]).toEqual([0, null]);
+        expect(output).toContain(`[${SERIES}.1]`);
+      },
+    );
+  });
+});
