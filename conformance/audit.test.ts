@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
 import { run } from './support/dcmtk.ts';
-import { ctImage } from './support/images.ts';
+import { ctImage, element, fileMeta } from './support/images.ts';
 import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
 import { pathOf, ROUTES, type RouteRow } from './support/routes.ts';
 import { totp } from './support/totp.ts';
@@ -27,7 +27,9 @@ const PLACE = {
   ...{ study: '1.2.826.0.1.3680043.2.1', studyUid: '1.2.826.0.1.3680043.2.1' },
   ...{ series: '1.2.826.0.1.3680043.2.1.1', instance: '1.2.826.0.1.3680043.2.1.1.1' },
   ...{ frames: '1', '*': '7FE00010' },
+  ...{ seriesUid: '1.2.826.0.1.3680043.2.1.2', sopUid: '1.2.826.0.1.3680043.2.1.2.1' },
 };
+const ENCAPSULATED_PDF = '1.2.840.10008.5.1.4.1.1.104.1';
 const cookieOf = (answer: Response): string =>
   answer.headers
     .getSetCookie()
@@ -40,6 +42,18 @@ const image = (sop = PLACE.instance): Buffer =>
       ...{ patientId: 'AUDITED', chance: () => 0.5 },
     }),
   );
+
+/** A PDF in the same study (PS3.3 §A.45.1). */
+const pdf = (): Buffer =>
+  Buffer.concat([
+    fileMeta(ENCAPSULATED_PDF, PLACE.sopUid),
+    element(0x0008, 0x0016, 'UI', ENCAPSULATED_PDF),
+    element(0x0008, 0x0018, 'UI', PLACE.sopUid),
+    element(0x0010, 0x0020, 'LO', 'AUDITED'),
+    element(0x0020, 0x000d, 'UI', PLACE.study),
+    element(0x0020, 0x000e, 'UI', PLACE.seriesUid),
+    element(0x0042, 0x0011, 'OB', Buffer.from('%PDF-1.4')),
+  ]);
 
 describe('the audit trail', () => {
   let box: Lightbox;
@@ -231,6 +245,7 @@ describe('the audit trail', () => {
         send('POST', `/dicom-web/studies/${PLACE.study}`, admin, stow, multipart),
     };
     await send('POST', '/dicom-web/studies', admin, stow, multipart);
+    await send('POST', '/api/upload?name=b.dcm', admin, pdf(), 'application/dicom');
     const order = (route: RouteRow): number =>
       Object.keys(special).indexOf(`${route.method} ${route.url}`) + (route.method === 'GET' ? 1000 : 0);
     for (const route of [...ROUTES].sort((a, b) => order(a) - order(b))) {

@@ -20,6 +20,7 @@ const row = (method: string, url: string, who: RouteRow['who'], event?: AuditEve
 const STUDY = '/dicom-web/studies/{study}';
 const SERIES = `${STUDY}/series/{series}`;
 const INSTANCE = `${SERIES}/instances/{instance}`;
+const DOCUMENT = '/api/studies/{studyUid}/series/{seriesUid}/instances/{sopUid}/document';
 
 export const ROUTES: readonly RouteRow[] = [
   row('GET', '/healthz', 'anyone'),
@@ -43,6 +44,8 @@ export const ROUTES: readonly RouteRow[] = [
   row('PUT', '/api/preferences/{key}', 'anyone signed in'),
   row('GET', '/api/studies', 'study.search', 'query'),
   row('GET', '/api/studies/{studyUid}', 'study.view', 'view'),
+  row('GET', DOCUMENT, 'study.view', 'view'),
+  row('GET', `${DOCUMENT}/file`, 'study.view', 'view'),
   row('GET', '/api/events', 'study.search'),
   row('POST', '/api/upload', 'study.store', 'store'),
   row('GET', '/api/devices', 'device.read'),
