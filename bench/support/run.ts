@@ -35,7 +35,7 @@ export const versionsOf = (...peers: readonly Pick<Peer, 'name' | 'version'>[]):
 
 /** Cores that may be busy when a turn begins, and how long to wait for that: other people's work shall not be our figure. */
 const QUIET_CORES = 0.3;
-const QUIET_SECONDS = 20;
+const QUIET_SECONDS = 8;
 
 export interface Turn<T> {
   /** 0 is the warm-up. */

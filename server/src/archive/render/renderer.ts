@@ -20,7 +20,14 @@ import { DECODABLE } from './decode.ts';
 import type { JobResult } from './job.ts';
 import { drawPicture } from './picture.ts';
 import { createPool, type PoolOptions } from './pool.ts';
-import { frameBytes, hydrated, type ObjectSource, openSource, toLittleEndian } from './source.ts';
+import {
+  frameBytes,
+  hydrated,
+  nativeFrames,
+  type ObjectSource,
+  openSource,
+  toLittleEndian,
+} from './source.ts';
 import { transcodeObject } from './transcode.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
@@ -69,6 +76,8 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
     const uid = wanted !== '*' ? wanted : encapsulated ? ref.transferSyntaxUid : EXPLICIT_LE;
     if (wanted !== '*' && wanted !== ref.transferSyntaxUid && !canProduceFrames(ref, wanted))
       throw refuse(ref);
+    const native = await nativeFrames(retrieve, ref);
+    if (native) return { bytes: await frameBytes(native, index), transferSyntaxUid: EXPLICIT_LE };
     const source = await openSource(retrieve, ref);
     if (encapsulated && uid === ref.transferSyntaxUid)
       return { bytes: await frameBytes(source, index), transferSyntaxUid: uid };

@@ -153,8 +153,24 @@ export function swapped(bytes: Uint8Array, unit: number): Buffer {
   return unit === 8 ? copy.swap64() : copy;
 }
 
+/** What is needed of an object to take its frames out as they are kept. */
+export type FrameSource = Pick<ObjectSource, 'frames' | 'read'>;
+
+/**
+ * Frames that lie uncompressed and little endian in the file: the index knows where, so the header need not be read.
+ * Undefined for every other object, which `openSource` opens.
+ */
+export async function nativeFrames(retrieve: Retrieve, ref: InstanceRef): Promise<FrameSource | undefined> {
+  const { codec, deflated, littleEndian } = readingSyntax(ref.transferSyntaxUid);
+  if (codec !== 'none' || deflated || !littleEndian) return undefined;
+  const frames = await retrieve.frames(ref);
+  // Fragments under a syntax that has none: an odd object.
+  if (frames?.kind !== 'native') return undefined;
+  return { frames, read: (start, end) => retrieve.read(ref, start, end) };
+}
+
 /** Bytes of one frame as kept. */
-export async function frameBytes(source: ObjectSource, index: number): Promise<Uint8Array> {
+export async function frameBytes(source: FrameSource, index: number): Promise<Uint8Array> {
   if (!source.frames) throw new Fault('PIXELS_NONE');
   const range = frameRange(source.frames, index);
   if (!range) throw new Fault('NOT_FOUND', { frame: index + 1, frames: source.frames.frameCount });
