@@ -292,25 +292,27 @@ export type SrNode = {
   target?: string | undefined;
   children: SrNode[];
 };
-export const SrNode: z.ZodType<SrNode> = z.object({
-  id: z.string(),
-  relationship: z.string(),
-  type: z.string(),
-  name: z.string(),
-  value: z.string(),
-  unit: z.string().optional(),
-  code: z.object({ value: z.string(), scheme: z.string(), meaning: z.string() }).optional(),
-  reference: z
-    .object({
-      sopClassUid: z.string(),
-      sopUid: z.string(),
-      frames: z.array(z.number()),
-      at: z.object({ studyUid: z.string(), seriesUid: z.string() }).optional(),
-    })
-    .optional(),
-  target: z.string().optional(),
-  children: z.array(z.lazy(() => SrNode)),
-});
+export const SrNode: z.ZodType<SrNode> = z
+  .object({
+    id: z.string(),
+    relationship: z.string(),
+    type: z.string(),
+    name: z.string(),
+    value: z.string(),
+    unit: z.string().optional(),
+    code: z.object({ value: z.string(), scheme: z.string(), meaning: z.string() }).optional(),
+    reference: z
+      .object({
+        sopClassUid: z.string(),
+        sopUid: z.string(),
+        frames: z.array(z.number()),
+        at: z.object({ studyUid: z.string(), seriesUid: z.string() }).optional(),
+      })
+      .optional(),
+    target: z.string().optional(),
+    children: z.array(z.lazy(() => SrNode)),
+  })
+  .meta({ id: 'SrNode' });
 
 // --- devices: GET/POST /api/devices, PUT/DELETE /api/devices/:id, GET /api/devices/refused, POST /api/devices/:id/echo
 export const DeviceVerb = z.enum(['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit']);

@@ -5,7 +5,7 @@
  * Layer:  server/platform.
  */
 import type { SwaggerOptions } from '@fastify/swagger';
-import { jsonSchemaTransform } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { Problem } from '@lightbox/core/contract/api.ts';
 
@@ -32,6 +32,8 @@ export const OPENAPI: SwaggerOptions = {
       },
     },
   },
+  // Schemas with a name of their own, so that one may hold itself (a content item of an SR).
+  transformObject: jsonSchemaTransformObject,
   transform(document) {
     const { schema = {}, url } = jsonSchemaTransform(document as Parameters<typeof jsonSchemaTransform>[0]);
     const { right, public: open } = document.route.config ?? {};
