@@ -45,6 +45,46 @@ export async function openPage(
   return watched;
 }
 
+/** A shared machine without a graphics card draws slowly. */
+export const PATIENCE = { timeout: 30_000 };
+
+/** Signs in by the form and waits for the list. */
+export async function enter(page: Page, origin: string, email: string, password: string): Promise<void> {
+  await page.goto(`${origin}/sign-in`);
+  const form = page.locator('[data-testid=sign-in-form]');
+  await form.locator('input[name=email]').fill(email);
+  await form.locator('input[name=password]').fill(password);
+  await form.locator('button[type=submit]').click();
+  await page.locator('[data-testid=live-status][data-state=live]').waitFor();
+}
+
+/** Red at places of a square image of `side` pixels that is fitted into the first cell. */
+export function greysAt(
+  page: Page,
+  side: number,
+  places: readonly (readonly [x: number, y: number])[],
+): Promise<number[]> {
+  return page.evaluate(`(() => {
+    const canvas = document.querySelector('[data-testid=pixels] canvas');
+    const context = canvas.getContext('2d');
+    const shown = Math.min(canvas.width, canvas.height);
+    return ${JSON.stringify(places)}.map(([x, y]) => context.getImageData(
+      Math.floor((canvas.width - shown) / 2 + ((x + 0.5) * shown) / ${side}),
+      Math.floor((canvas.height - shown) / 2 + ((y + 0.5) * shown) / ${side}), 1, 1).data[0]);
+  })()`);
+}
+
+/** Where the edge before column `x`, row `y` of such an image is on the page. */
+export async function placeOf(page: Page, side: number, x: number, y: number): Promise<[number, number]> {
+  const box = await page.locator('[data-testid=pixels] canvas').first().boundingBox();
+  if (!box) throw new Error('no image is on the page');
+  const shown = Math.min(box.width, box.height);
+  return [
+    box.x + (box.width - shown) / 2 + (x * shown) / side,
+    box.y + (box.height - shown) / 2 + (y * shown) / side,
+  ];
+}
+
 /** Kept under an ignored folder, to be looked at. */
 export async function picture(page: Page, name: string): Promise<void> {
   const folder = resolve(import.meta.dirname, '../../artefacts/browser');

@@ -37,16 +37,22 @@ export function writeImages(
   });
 }
 
-export interface CtOptions extends CtNames {
+export interface CtOptions extends CtNames, CtMeaning {
   readonly side: number;
   readonly chance: () => number;
+  /** In place of chance: what is at a place, as kept (before rescaling). */
+  readonly value?: (x: number, y: number) => number;
 }
 
 /** One CT image as a Part 10 file (PS3.10 §7.1). */
 export function ctImage(options: CtOptions): Buffer {
   const { side } = options;
   const pixels = Buffer.alloc(side * side * 2);
-  for (let at = 0; at < pixels.length; at += 2) pixels.writeUInt16LE(Math.floor(options.chance() * 4096), at);
+  for (let at = 0; at < side * side; at += 1)
+    pixels.writeUInt16LE(
+      options.value?.(at % side, Math.floor(at / side)) ?? Math.floor(options.chance() * 4096),
+      at * 2,
+    );
   return Buffer.concat([fileMeta(CT, options.sopUid), ctHeader(options), pixels]);
 }
 
@@ -73,9 +79,19 @@ export interface CtNames {
   readonly patientName?: string;
 }
 
+/** What pixels mean; left out where only their bytes matter. */
+export interface CtMeaning {
+  /** mm between rows and columns. */
+  readonly spacing?: number;
+  /** Rescale Intercept with slope 1: the values are HU then. */
+  readonly intercept?: number;
+  readonly window?: readonly [centre: number, width: number];
+}
+
 /** The data set of a CT image up to the value of Pixel Data, which has to follow: `side` × `side` × 2 bytes for each frame. */
 export function ctHeader(
-  options: CtNames & { readonly side: number; readonly sopClassUid?: string; readonly frames?: number },
+  options: CtNames &
+    CtMeaning & { readonly side: number; readonly sopClassUid?: string; readonly frames?: number },
 ): Buffer {
   const { side, frames } = options;
   const pixels = element(0x7fe0, 0x0010, 'OW', '');
@@ -102,10 +118,26 @@ export function ctHeader(
     ...(frames === undefined ? [] : [element(0x0028, 0x0008, 'IS', String(frames))]),
     element(0x0028, 0x0010, 'US', u16(side)),
     element(0x0028, 0x0011, 'US', u16(side)),
+    ...(options.spacing === undefined
+      ? []
+      : [element(0x0028, 0x0030, 'DS', `${options.spacing}\\${options.spacing}`)]),
     element(0x0028, 0x0100, 'US', u16(16)),
     element(0x0028, 0x0101, 'US', u16(12)),
     element(0x0028, 0x0102, 'US', u16(11)),
     element(0x0028, 0x0103, 'US', u16(0)),
+    ...(options.window === undefined
+      ? []
+      : [
+          element(0x0028, 0x1050, 'DS', String(options.window[0])),
+          element(0x0028, 0x1051, 'DS', String(options.window[1])),
+        ]),
+    ...(options.intercept === undefined
+      ? []
+      : [
+          element(0x0028, 0x1052, 'DS', String(options.intercept)),
+          element(0x0028, 0x1053, 'DS', '1'),
+          element(0x0028, 0x1054, 'LO', 'HU'),
+        ]),
     pixels,
   ]);
 }

@@ -82,6 +82,9 @@ function start(): Promise<RenderingEngine> {
       beforeSend: (_request, imageId) => ({ Accept: acceptOf(imageId) }),
       beforeProcessing: (request) => {
         const body = request.response as ArrayBuffer;
+        // A study that was left: nothing of it may come into memory again.
+        if (!frames.has(`wadors:${new URL(request.responseURL).pathname}`))
+          return Promise.reject(new ImageProblem('LEFT', ''));
         // Decoders make a picture of half a frame, or of none, without an error.
         return isWholeFrame(new Uint8Array(body))
           ? Promise.resolve(body)
@@ -93,7 +96,8 @@ function start(): Promise<RenderingEngine> {
     imageLoadPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Prefetch, PREFETCH_AT_ONCE);
     // The loader leaves a second, unawaited promise of every failed request; the failure itself is told by `#explain`.
     window.addEventListener('unhandledrejection', (event) => {
-      if (event.reason instanceof XMLHttpRequest) event.preventDefault();
+      if (event.reason instanceof XMLHttpRequest || event.reason instanceof ImageProblem)
+        event.preventDefault();
     });
     metaData.addProvider(imagePlane, 20_000);
     startTools((imageId) => frames.get(imageId)?.instance.json);
