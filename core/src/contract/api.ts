@@ -422,7 +422,11 @@ export const AuditVerification = z.object({
 
 // --- preferences of the signed-in person: GET/PUT /api/preferences/:key (JSON up to 64 KiB)
 export const PreferenceKey = z.string().regex(/^[a-z][a-zA-Z0-9.]{0,63}$/);
-export const SavedFilter = z.object({ name: z.string().min(1).max(100), query: StudyListQuery.partial() });
+/** Kept as JSON, not as text of an address: a boolean is one. */
+export const SavedFilter = z.object({
+  name: z.string().min(1).max(100),
+  query: StudyListQuery.omit({ limit: true, cursor: true }).extend({ descending: z.boolean() }).partial(),
+});
 
 // --- quarantine: GET /api/quarantine, GET /api/quarantine/:id/file
 export const QuarantineItem = z.object({

@@ -8,7 +8,7 @@ import {
   type StudyRow,
 } from '@lightbox/core/contract/api.ts';
 import { z } from 'zod';
-import { ApiProblem, call, send, withQuery } from './client.ts';
+import { call, send, withQuery } from './client.ts';
 
 export type Study = z.output<typeof StudyRow>;
 export type Series = z.output<typeof SeriesRow>;
@@ -32,14 +32,9 @@ export const seriesThumbnail = (studyUid: string, series: Series): string =>
 
 const FILTERS = '/api/preferences/studyFilters';
 
-export async function readSavedFilters(): Promise<Saved[]> {
-  try {
-    return (await call(z.array(SavedFilter).nullable(), FILTERS)) ?? [];
-  } catch (error) {
-    if (error instanceof ApiProblem && (error.status === 404 || error.code === 'ANSWER')) return [];
-    throw error;
-  }
-}
+/** @throws ApiProblem, as well when they cannot be understood: taken for none, the next one saved would replace them. */
+export const readSavedFilters = async (): Promise<Saved[]> =>
+  (await call(z.array(SavedFilter).nullable(), FILTERS)) ?? [];
 
 export async function writeSavedFilters(filters: readonly Saved[]): Promise<void> {
   await send(FILTERS, { method: 'PUT', body: filters });

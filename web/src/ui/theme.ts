@@ -3,6 +3,7 @@ import {
   Badge,
   Button,
   createTheme,
+  Menu,
   Modal,
   Paper,
   Table,
@@ -53,6 +54,8 @@ export const theme = createTheme({
   components: {
     Badge: Badge.extend({ defaultProps: { tt: 'none', fw: 500, radius: 'sm' } }),
     Button: Button.extend({ defaultProps: { fw: 500 } }),
+    // The placeholder is a child that a menu may not have (ARIA 1.2 §5.4).
+    Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
     Modal: Modal.extend({ defaultProps: { centered: true, radius: 'md' } }),
     Paper: Paper.extend({ defaultProps: { radius: 'md' } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: 'xs', highlightOnHover: true } }),
@@ -74,5 +77,11 @@ export const variables: CSSVariablesResolver = () => ({
     '--mantine-color-dimmed': '#56606a',
     '--mantine-color-placeholder': '#66717b',
     '--mantine-color-error': '#c92a2a',
+    // Text on its own pale ground (badges, alerts).
+    '--mantine-color-teal-light-color': '#05664a',
+    '--mantine-color-green-light-color': '#1b6b2f',
+    '--mantine-color-yellow-light-color': '#7a4b00',
+    '--mantine-color-orange-light-color': '#9c3d00',
+    '--mantine-color-red-light-color': '#a61e1e',
   },
 });

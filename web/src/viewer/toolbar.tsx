@@ -274,9 +274,10 @@ function LayoutMenu(props: Pick<ToolbarProps, 'layout' | 'onLayout'>) {
           h={36}
           px={8}
           leftSection={<IconLayoutGrid size={20} stroke={1.6} />}
-          aria-label={t('viewer.layout', { name: props.layout.name })}
+          title={t('viewer.layouts')}
           data-testid="layout-menu"
         >
+          <span className="visually-hidden">{t('viewer.layouts')} </span>
           {props.layout.name.replace('x', ' × ')}
         </Button>
       </Menu.Target>

@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState, type RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
 import { readSavedFilters, writeSavedFilters, type ListQuery, type Saved } from '../api/studies.ts';
+import { ProblemAlert } from '../ui/page.tsx';
 import { datesOf, fromInput, isFiltered, toInput, withField, type DatePreset } from './list-model.ts';
 import { CHOOSE_FILES } from './upload-area.tsx';
 
@@ -236,6 +237,7 @@ function SavedFilters({ query, onChange }: Pick<FiltersProps, 'query' | 'onChang
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>{t('list.saved')}</Menu.Label>
+        <ProblemAlert error={saved.error ?? write.error} />
         {filters.map((filter) => (
           <Menu.Item key={filter.name} onClick={() => onChange(filter.query)}>
             {filter.name}
@@ -267,7 +269,9 @@ function SavedFilters({ query, onChange }: Pick<FiltersProps, 'query' | 'onChang
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
           />
-          <Button type="submit">{t('common.save')}</Button>
+          <Button type="submit" disabled={!saved.isSuccess}>
+            {t('common.save')}
+          </Button>
         </form>
       </Menu.Dropdown>
     </Menu>
