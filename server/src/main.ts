@@ -78,8 +78,10 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const metrics = createMetrics();
     const kept = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
     const archive = { ...kept, ingest: meterIngest(kept.ingest, metrics) };
-    const renderer = keep('renderer', createRenderer({ retrieve: archive.retrieve, log }), (one) =>
-      one.close(),
+    const renderer = keep(
+      'renderer',
+      createRenderer({ retrieve: archive.retrieve, log, dataDir: config.dataDir }),
+      (one) => one.close(),
     );
 
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());

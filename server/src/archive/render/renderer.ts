@@ -28,15 +28,17 @@ import {
   openSource,
   toLittleEndian,
 } from './source.ts';
+import { createThumbnails } from './thumbnails.ts';
 import { transcodeObject } from './transcode.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
 export interface RendererOptions extends PoolOptions {
   readonly retrieve: Retrieve;
   readonly log: FastifyBaseLogger;
+  /** Thumbnails are kept under it; without it in memory only. */
+  readonly dataDir?: string | undefined;
 }
 
-const MAX_THUMBNAILS = 5000;
 /** Tables of 65,536 entries of 16 bits, and room for segments. */
 const MAX_TABLE_BYTES = 1024 * 1024;
 
@@ -50,9 +52,9 @@ const canProduceFrames = (ref: InstanceRef, uid: string): boolean =>
 const canProduceObject = (ref: InstanceRef, uid: string): boolean =>
   uid === ref.transferSyntaxUid || ((uid === EXPLICIT_LE || uid === IMPLICIT_LE) && canDecode(ref));
 
-export function createRenderer({ retrieve, log, ...poolOptions }: RendererOptions): Renderer {
+export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: RendererOptions): Renderer {
   const pool = createPool(poolOptions);
-  const thumbnails = new Map<string, Picture>();
+  const thumbnails = createThumbnails(dataDir, log);
 
   function refuse(ref: InstanceRef): Fault {
     return new Fault('PIXELS_UNSUPPORTED', { keptAs: ref.transferSyntaxUid });
@@ -108,17 +110,15 @@ export function createRenderer({ retrieve, log, ...poolOptions }: RendererOption
     frame,
     rendered,
     async thumbnail(ref, size) {
-      const key = `${ref.sha256} ${size}`;
-      const kept = thumbnails.get(key);
-      if (kept) return kept;
-      const picture = await rendered(ref, Math.floor(ref.frameCount / 2), {
-        type: 'image/jpeg',
-        quality: 80,
-        viewport: { width: size, height: size },
-      });
-      thumbnails.set(key, picture);
-      if (thumbnails.size > MAX_THUMBNAILS) thumbnails.delete(thumbnails.keys().next().value ?? '');
-      return picture;
+      const make = async (): Promise<Uint8Array> => {
+        const picture = await rendered(ref, Math.floor(ref.frameCount / 2), {
+          type: 'image/jpeg',
+          quality: 80,
+          viewport: { width: size, height: size },
+        });
+        return picture.bytes;
+      };
+      return { bytes: await thumbnails.get(ref.sha256, size, make), type: 'image/jpeg' };
     },
     async transcode(ref, wanted) {
       if (wanted === '*' || wanted === ref.transferSyntaxUid) return retrieve.open(ref);
