@@ -328,12 +328,12 @@ describe('The DICOM port', () => {
     it('agrees to at most eight', async () => {
       const wire = await connected();
       const answer = await wire.associate({ user: { window: { invoked: 0, performed: 0 } } });
-      expect(answer).toMatchObject({ user: { window: { invoked: MAX_WINDOW, performed: 1 } } });
+      expect(answer).toMatchObject({ user: { window: { invoked: MAX_WINDOW, performed: MAX_WINDOW } } });
     });
 
     it.each([8, undefined])('stores 40 objects sent in one go, window %s', async (invoked) => {
       const study = invoked ?? 9;
-      const window = invoked === undefined ? {} : { window: { invoked, performed: 1 } };
+      const window = invoked === undefined ? {} : { window: { invoked, performed: MAX_WINDOW } };
       const wire = await associated({ user: window });
       const objects = Array.from({ length: 40 }, (_, at) => image(study * 10, at + 1));
       wire.send(Buffer.concat(objects.map((one, at) => storeMessage(at + 1, one.sopUid, one.bytes))));
@@ -351,7 +351,7 @@ describe('The DICOM port', () => {
     });
 
     it('answers all that is under way before it lets go', async () => {
-      const wire = await associated({ user: { window: { invoked: 8, performed: 1 } } });
+      const wire = await associated({ user: { window: { invoked: 8, performed: MAX_WINDOW } } });
       const objects = Array.from({ length: 8 }, (_, at) => image(70, at + 1));
       wire.send(Buffer.concat(objects.map((one, at) => storeMessage(at + 1, one.sopUid, one.bytes))));
       wire.send({ type: 'release-rq' });
@@ -373,7 +373,7 @@ describe('The DICOM port', () => {
     }
 
     beforeAll(async () => {
-      const wire = await associated({ user: { window: { invoked: 8, performed: 1 } } });
+      const wire = await associated({ user: { window: { invoked: 8, performed: MAX_WINDOW } } });
       for (let at = 1; at <= COUNT; at += 1) {
         const one = image(5, at);
         wire.store(at, one.sopUid, one.bytes);
@@ -409,7 +409,10 @@ describe('The DICOM port', () => {
     });
 
     it('eight searches of one peer run at once; a ninth and a number in use are refused', async () => {
-      const wire = await associated({ callingAe: 'FINDER', user: { window: { invoked: 8, performed: 1 } } });
+      const wire = await associated({
+        callingAe: 'FINDER',
+        user: { window: { invoked: 8, performed: MAX_WINDOW } },
+      });
       for (let id = 1; id <= 8; id += 1) wire.find(id, everything);
       wire.find(3, everything);
       wire.find(9, everything);
@@ -478,9 +481,9 @@ describe('The DICOM port', () => {
     expect(box.output).not.toContain(secret.toString('base64'));
   });
 
-  it('answers role selection: the peer is SCU, we are SCP', async () => {
+  it('answers role selection: the peer is SCU, and SCP of Storage too where it asks (PS3.7 §D.3.3.4)', async () => {
     const wire = await connected();
     const answer = await wire.associate({ user: { roles: [{ sopClassUid: CT, scu: true, scp: true }] } });
-    expect(answer).toMatchObject({ user: { roles: [{ sopClassUid: CT, scu: true, scp: false }] } });
+    expect(answer).toMatchObject({ user: { roles: [{ sopClassUid: CT, scu: true, scp: true }] } });
   });
 });

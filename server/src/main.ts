@@ -89,7 +89,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
     guard(http, { sessions, audit, publicUrl });
     const dimse = keep(
       'dimse',
-      await startDimseDoor({ config: config.dicom, archive, devices, audit, log }),
+      await startDimseDoor({ config: config.dicom, archive, renderer, devices, audit, log }),
       (one) => one.close(),
     );
     await http.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log });

@@ -115,6 +115,19 @@ export const FAULTS = {
     0xa900,
     'A matching key has a value that is not possible for its value representation.',
   ),
+  // --- retrieving (PS3.4 Tables C.4-2 and C.4-3)
+  RETRIEVE_IDENTIFIER: row(
+    400,
+    0xa900,
+    'The identifier does not name objects as its level and model demand.',
+  ),
+  RETRIEVE_PATIENTS: row(
+    409,
+    0xa900,
+    'Several patients have this Patient ID: name the issuer, or ask study by study.',
+  ),
+  RETRIEVE_TOO_MANY: row(413, 0xa701, 'More objects than can be counted: ask study by study.'),
+  RETRIEVE_DESTINATION: row(404, 0xa801, 'The destination is no known device with an address.'),
   // --- messages between DICOM programs (core/dimse)
   PDU_TYPE: row(400, 0xc000, 'The peer sent a message of a kind that DICOM does not have.'),
   PDU_LENGTH: row(400, 0xc000, 'The peer announced a message length that is not allowed.'),

@@ -8,10 +8,13 @@ import {
   STUDY_ROOT_FIND,
   VERIFICATION,
 } from './negotiate.ts';
+import { COMPOSITE_ROOT_GET, PATIENT_ROOT_MOVE, STUDY_ROOT_GET } from './retrieve.ts';
 import type { AssociateRequest, ProposedContext } from './pdu.ts';
 import type { UserInformation } from './user-information.ts';
 
 const CT = '1.2.840.10008.5.1.4.1.1.2';
+const MR = '1.2.840.10008.5.1.4.1.1.4';
+const US = '1.2.840.10008.5.1.4.1.1.6.1';
 const IMPLICIT = '1.2.840.10008.1.2';
 const EXPLICIT = '1.2.840.10008.1.2.1';
 const BIG = '1.2.840.10008.1.2.2';
@@ -88,10 +91,10 @@ describe('user information (PS3.7 §D.3.3)', () => {
     [8, 8],
     [9, 8],
     [65535, 8],
-  ])('of %i operations asked for %i are agreed; we invoke none', (asked, agreed) => {
+  ])('of %i operations asked for %i are agreed, in both directions', (asked, agreed) => {
     const found = negotiate(request([], { window: { invoked: asked, performed: asked } }), 65536);
-    expect(found.accept.user.window).toEqual({ invoked: agreed, performed: 1 });
-    expect(found.window).toBe(agreed);
+    expect(found.accept.user.window).toEqual({ invoked: agreed, performed: agreed });
+    expect(found).toMatchObject({ window: agreed, performs: agreed });
   });
 
   it('is synchronous when nobody asked', () => {
@@ -99,19 +102,59 @@ describe('user information (PS3.7 §D.3.3)', () => {
     expect(negotiate(request([]), 65536).window).toBe(1);
   });
 
-  it('is SCP, never SCU, and says so for classes it knows', () => {
+  it('lets the peer be SCP of Storage, for its C-GETs, and of nothing else', () => {
     expect(
       userOf({
         roles: [
-          { sopClassUid: CT, scu: true, scp: true },
+          { sopClassUid: CT, scu: false, scp: true },
+          { sopClassUid: MR, scu: true, scp: false },
           { sopClassUid: STUDY_ROOT_FIND, scu: false, scp: true },
           { sopClassUid: '1.2.840.10008.5.1.4.31', scu: true, scp: true },
         ],
       }).roles,
     ).toEqual([
-      { sopClassUid: CT, scu: true, scp: false },
+      { sopClassUid: CT, scu: false, scp: true },
+      { sopClassUid: MR, scu: true, scp: false },
       { sopClassUid: STUDY_ROOT_FIND, scu: false, scp: false },
     ]);
+  });
+
+  it('sends only where the peer said it stores, and decoded where it leaves the choice', () => {
+    const roles = [
+      { sopClassUid: CT, scu: false, scp: true },
+      { sopClassUid: MR, scu: true, scp: true },
+    ];
+    const proposed = [
+      context(1, CT, JPEG, EXPLICIT),
+      context(3, CT, JPEG),
+      context(5, MR, JPEG, EXPLICIT),
+      context(7, STUDY_ROOT_GET, IMPLICIT),
+      context(9, US, EXPLICIT),
+    ];
+    const { contexts } = negotiate(request(proposed, { roles }), 65536);
+    expect(
+      [...contexts.values()].map((one) => [one.id, one.transferSyntax, one.service, one.peerStores]),
+    ).toEqual([
+      [1, EXPLICIT, 'store', true],
+      [3, JPEG, 'store', true],
+      // It also sends: it is never made to decode.
+      [5, JPEG, 'store', true],
+      [7, IMPLICIT, 'get', false],
+      [9, EXPLICIT, 'store', false],
+    ]);
+  });
+
+  it('agrees to relational retrieval, not to enhanced conversion (PS3.4 §C.5.2.1, §C.5.3.1)', () => {
+    const info = Uint8Array.of(1, 1, 1, 1, 1);
+    const extended = [STUDY_ROOT_GET, PATIENT_ROOT_MOVE, COMPOSITE_ROOT_GET].map((sopClassUid) => ({
+      ...{ sopClassUid, info },
+    }));
+    const found = negotiate(request([], { extended }), 65536);
+    expect(found.accept.user.extended).toEqual([
+      { sopClassUid: STUDY_ROOT_GET, info: Uint8Array.of(1, 0, 0, 0, 0) },
+      { sopClassUid: PATIENT_ROOT_MOVE, info: Uint8Array.of(1, 0, 0, 0, 0) },
+    ]);
+    expect([...found.relational]).toEqual([STUDY_ROOT_GET, PATIENT_ROOT_MOVE]);
   });
 
   it('agrees to relational, combined date-time and fuzzy matching, not to more (PS3.4 §C.5.1.1)', () => {

@@ -2,7 +2,7 @@
  * Negotiation: which kinds of objects in which encodings an association may carry.
  *
  * Source: PS3.8 §9.3.3.2 and Table 9-18 (answers), PS3.7 §D.3.3 (user information), PS3.4 §B.5 (storage classes),
- *         §C.5.1.1 (extended negotiation of C-FIND).
+ *         §C.5 (extended negotiation of C-FIND, C-MOVE, C-GET).
  * Layer:  core/dimse.
  *
  * Storage is accepted in any transfer syntax, private ones included, because what is kept is given back byte for byte (law 2).
@@ -18,6 +18,7 @@ import {
   type AssociateRequest,
   type ProposedContext,
 } from './pdu.ts';
+import { retrieveClass } from './retrieve.ts';
 import type { ExtendedNegotiation, RoleSelection } from './user-information.ts';
 
 export const VERIFICATION = '1.2.840.10008.1.1';
@@ -25,12 +26,14 @@ export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1';
 export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1';
 const DICOM_ROOT = '1.2.840.10008.';
 
-export type Service = 'echo' | 'store' | 'find';
+export type Service = 'echo' | 'store' | 'find' | 'move' | 'get';
 
 /** The service of an abstract syntax here, undefined when it is not offered. */
 export function serviceOf(abstractSyntax: string): Service | undefined {
   if (abstractSyntax === VERIFICATION) return 'echo';
   if (abstractSyntax === PATIENT_ROOT_FIND || abstractSyntax === STUDY_ROOT_FIND) return 'find';
+  const retrieve = retrieveClass(abstractSyntax);
+  if (retrieve) return retrieve.verb;
   if (storageSopClass(abstractSyntax)) return 'store';
   // A private class cannot be told from a private service; bytes of a C-STORE are kept either way.
   return isUid(abstractSyntax) && !abstractSyntax.startsWith(DICOM_ROOT) ? 'store' : undefined;
@@ -42,12 +45,14 @@ export interface Context {
   readonly abstractSyntax: string;
   readonly transferSyntax: string;
   readonly service: Service;
+  /** The peer takes C-STOREs of ours in it: a place for the objects of its C-GETs (PS3.7 §D.3.3.4). */
+  readonly peerStores: boolean;
 }
 
 export interface Negotiated {
   readonly accept: AssociateAccept;
   readonly contexts: ReadonlyMap<number, Context>;
-  /** SOP classes for which relational queries were agreed (PS3.4 §C.5.1.1 byte 1). */
+  /** SOP classes for which relational queries or retrieval were agreed (PS3.4 §C.5.1.1, §C.5.2.1, §C.5.3.1: byte 1). */
   readonly relational: ReadonlySet<string>;
   /** ... combined date-time matching (byte 2), ... fuzzy names (byte 3). */
   readonly combinedDateTime: ReadonlySet<string>;
@@ -56,6 +61,8 @@ export interface Negotiated {
   readonly peerMaxPdu: number;
   /** Operations the peer may have outstanding with us, 1 to MAX_WINDOW. */
   readonly window: number;
+  /** C-STOREs of ours that may wait for the peer's answer at once, 1 to MAX_WINDOW. */
+  readonly performs: number;
 }
 
 /**
@@ -66,12 +73,19 @@ export const MAX_WINDOW = 8;
 
 /**
  * The transfer syntax to answer with. Of several the sender's first known one is taken, so that a sender who could also compress
- * is never made to; explicit little endian goes before implicit and big endian, which say less.
+ * is never made to; explicit little endian goes before implicit and big endian, which say less. Where only we send, what
+ * everything can be decoded to goes first: nothing is ever compressed for a peer.
  */
-export function chooseTransferSyntax(context: ProposedContext, service: Service): string | undefined {
+export function chooseTransferSyntax(
+  context: ProposedContext,
+  service: Service,
+  onlyWeSend = false,
+): string | undefined {
   const proposed = context.transferSyntaxes.filter(isUid);
   const plain = [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE];
   if (service !== 'store') return plain.find((uid) => proposed.includes(uid));
+  const decoded = onlyWeSend ? [EXPLICIT_LE, IMPLICIT_LE].find((uid) => proposed.includes(uid)) : undefined;
+  if (decoded !== undefined) return decoded;
   const first = proposed.find((uid) => transferSyntax(uid)) ?? proposed[0];
   return (first === IMPLICIT_LE || first === EXPLICIT_BE) && proposed.includes(EXPLICIT_LE)
     ? EXPLICIT_LE
@@ -82,6 +96,7 @@ export function chooseTransferSyntax(context: ProposedContext, service: Service)
 export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated {
   const contexts = new Map<number, Context>();
   const ids = new Map<number, number>();
+  const asked = new Map((request.user.roles ?? []).map((role) => [role.sopClassUid, role]));
   for (const { id } of request.contexts) ids.set(id, (ids.get(id) ?? 0) + 1);
   const answers: AnsweredContext[] = request.contexts.map((proposed) => {
     const transferSyntaxShown = proposed.transferSyntaxes[0] ?? IMPLICIT_LE;
@@ -94,13 +109,16 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
     if (ids.get(proposed.id) !== 1) return refuse(2);
     const service = serviceOf(proposed.abstractSyntax);
     if (!service) return refuse(3);
-    const chosen = chooseTransferSyntax(proposed, service);
+    const role = asked.get(proposed.abstractSyntax);
+    const peerStores = service === 'store' && role?.scp === true;
+    const chosen = chooseTransferSyntax(proposed, service, peerStores && !role.scu);
     if (chosen === undefined) return refuse(4);
     contexts.set(proposed.id, {
       id: proposed.id,
       abstractSyntax: proposed.abstractSyntax,
       transferSyntax: chosen,
       service,
+      peerStores,
     });
     return { id: proposed.id, result: 0, transferSyntax: chosen };
   });
@@ -110,6 +128,7 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
   const roles = answerRoles(request.user.roles ?? []);
   const { window, identity } = request.user;
   const invoked = window ? windowOf(window.invoked) : 1;
+  const performed = window ? windowOf(window.performed) : 1;
   const accept: AssociateAccept = {
     type: 'associate-ac',
     protocolVersion: 1,
@@ -121,8 +140,8 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
       maxPdu,
       implementationClassUid: IMPLEMENTATION_CLASS_UID,
       implementationVersion: IMPLEMENTATION_VERSION_NAME,
-      // We invoke nothing on a peer's association, so the second number says the least that can be said.
-      ...(window ? { window: { invoked, performed: 1 } } : {}),
+      // The second number is what we invoke: the C-STOREs of the peer's C-GETs.
+      ...(window ? { window: { invoked, performed } } : {}),
       ...(roles.length ? { roles } : {}),
       ...(extended.length ? { extended } : {}),
       // PS3.7 §D.3.3.7.2: the answer to a name alone is an empty field. Passcodes, tickets and assertions are not verified
@@ -138,25 +157,36 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
     fuzzy: byte(2),
     peerMaxPdu: request.user.maxPdu,
     window: invoked,
+    performs: performed,
   };
 }
 
 /** 0 asks for no limit (PS3.7 §D.3.3.3.1). */
 const windowOf = (asked: number): number => (asked === 0 ? MAX_WINDOW : Math.min(asked, MAX_WINDOW));
 
-/** We are SCP of everything we accept and never SCU on an association of a peer's (PS3.7 §D.3.3.4). */
+/**
+ * The peer is SCU of everything, and SCP of Storage too where it wants to be, for the objects of its C-GETs (PS3.7 §D.3.3.4,
+ * PS3.4 §C.5.3).
+ */
 function answerRoles(roles: readonly RoleSelection[]): RoleSelection[] {
-  return roles
-    .filter((role) => serviceOf(role.sopClassUid))
-    .map((role) => ({ sopClassUid: role.sopClassUid, scu: role.scu, scp: false }));
+  return roles.flatMap(({ sopClassUid, scu, scp }) => {
+    const service = serviceOf(sopClassUid);
+    return service ? [{ sopClassUid, scu, scp: scp && service === 'store' }] : [];
+  });
 }
 
-/** C-FIND: relational yes, combined date-time yes, fuzzy names yes, time zone adjustment and enhanced conversion no (PS3.4 §C.5.1.1). */
+/**
+ * C-FIND: relational yes, combined date-time yes, fuzzy names yes, time zone adjustment and enhanced conversion no (PS3.4
+ * §C.5.1.1). C-MOVE and C-GET: relational yes, enhanced conversion no (§C.5.2.1, §C.5.3.1). Composite Instance Root has none.
+ */
 function answerExtended(asked: readonly ExtendedNegotiation[]): ExtendedNegotiation[] {
-  return asked
-    .filter(({ sopClassUid }) => serviceOf(sopClassUid) === 'find')
-    .map(({ sopClassUid, info }) => ({
-      sopClassUid,
-      info: Uint8Array.from(info.subarray(0, 5), (value, index) => (index < 3 && value === 1 ? 1 : 0)),
-    }));
+  return asked.flatMap(({ sopClassUid, info }) => {
+    const root = retrieveClass(sopClassUid)?.root;
+    const bytes = serviceOf(sopClassUid) === 'find' ? 3 : root === 'patient' || root === 'study' ? 1 : 0;
+    if (bytes === 0) return [];
+    const agreed = Uint8Array.from(info.subarray(0, 5), (value, index) =>
+      index < bytes && value === 1 ? 1 : 0,
+    );
+    return [{ sopClassUid, info: agreed }];
+  });
 }

@@ -1,7 +1,7 @@
 /**
  * Statuses: how a DIMSE answer says what became of a request.
  *
- * Source: PS3.7 Annex C (general), PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND).
+ * Source: PS3.7 Annex C (general), PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE), §C.4.3.1.4 (C-GET).
  * Layer:  core/dimse.
  */
 export const STATUS = {
@@ -17,7 +17,11 @@ export const STATUS = {
   unrecognizedOperation: 0x0211,
   mistypedArgument: 0x0212,
   outOfResources: 0xa700,
+  /** C-MOVE and C-GET: every sub-operation failed (PS3.4 Tables C.4-2, C.4-3). */
+  noSubOperation: 0xa702,
   doesNotMatch: 0xa900,
+  /** C-MOVE and C-GET: some sub-operations failed or ended with a warning. */
+  someFailed: 0xb000,
   cannotUnderstand: 0xc000,
 } as const;
 
@@ -47,9 +51,12 @@ const MEANINGS: readonly (readonly [mask: number, value: number, meaning: string
   [0xffff, 0x0211, 'unrecognized operation'],
   [0xffff, 0x0212, 'mistyped argument'],
   [0xffff, 0x0213, 'resource limitation'],
+  [0xffff, 0xa701, 'out of resources: the number of matches cannot be calculated'],
+  [0xffff, 0xa702, 'none of the objects could be sent'],
   [0xff00, 0xa700, 'out of resources'],
+  [0xffff, 0xa801, 'the move destination is not known there'],
   [0xff00, 0xa900, 'the data set does not match its SOP class or level'],
-  [0xffff, 0xb000, 'stored with changes'],
+  [0xffff, 0xb000, 'done with changes, or only in part'],
   [0xffff, 0xb006, 'stored, some elements were left out'],
   [0xffff, 0xb007, 'stored, although the data set does not match its SOP class'],
   [0xf000, 0xc000, 'cannot understand'],

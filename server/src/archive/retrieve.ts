@@ -1,7 +1,7 @@
 /**
  * Giving back: which objects there are, their bytes, their frames, their metadata.
  *
- * Source: PS3.18 §10.4 (retrieve transaction); metadata Table 10.4.1-2 (bulk data by URI).
+ * Source: PS3.4 §C.4.2 and §C.4.3 (by unique keys), PS3.18 §10.4 (retrieve transaction); metadata Table 10.4.1-2 (bulk data by URI).
  * Layer:  server/archive.
  */
 import type { Readable } from 'node:stream';
@@ -18,7 +18,7 @@ import { readAfterPixels, shifted } from './after-pixels.ts';
 import { type BlobReader, MAX_READ_BYTES } from './blobs.ts';
 import type { PixelNote } from './index/describe.ts';
 import { Metadata } from './metadata.ts';
-import type { InstanceRef, ObjectScope, Retrieve } from './types.ts';
+import type { InstanceRef, ObjectKeys, ObjectScope, Retrieve } from './types.ts';
 
 interface Notes {
   readonly headerEnd: number;
@@ -74,6 +74,45 @@ export class ArchiveRetrieve implements Retrieve {
             : [scope.studyUid],
     });
     return answer.rows.map(refOf);
+  }
+
+  async select(keys: ObjectKeys, limit: number): Promise<InstanceRef[]> {
+    const { pool } = this.#database;
+    const where: string[] = [];
+    const values: unknown[] = [];
+    const add = (condition: string, value: unknown): void => {
+      values.push(value);
+      where.push(condition.replace('?', `$${values.length}`));
+    };
+    if (keys.patientId !== undefined) add('s.patient_id = ?', keys.patientId);
+    if (keys.issuer !== undefined) add('s.issuer = ?', keys.issuer);
+    const inPatient = where.join(' AND ');
+    if (keys.studyUids) add('s.study_uid = ANY(?::text[])', keys.studyUids);
+    if (keys.seriesUids) add('e.series_uid = ANY(?::text[])', keys.seriesUids);
+    if (keys.sopUids) add('i.sop_uid = ANY(?::text[])', keys.sopUids);
+    if (where.length === 0) throw new Fault('RETRIEVE_IDENTIFIER', { what: 'no keys' });
+    if (keys.level === 'patient') {
+      const text = `SELECT count(DISTINCT s.issuer) AS issuers FROM study s WHERE ${inPatient}`;
+      const { rows } = await pool.query<{ issuers: string }>(text, values);
+      if (Number(rows[0]?.issuers) > 1) throw new Fault('RETRIEVE_PATIENTS');
+    }
+    const answer = await pool.query<RefRow>(
+      `SELECT ${REF_COLUMNS} FROM instance i JOIN series e ON e.id = i.series_fk JOIN study s ON s.id = i.study_fk
+       WHERE ${where.join(' AND ')} ORDER BY s.study_uid, e.number, e.series_uid, i.number, i.sop_uid LIMIT ${limit + 1}`,
+      values,
+    );
+    if (answer.rows.length > limit) throw new Fault('RETRIEVE_TOO_MANY', { limit });
+    // Each row brings strings of its own; most are the same as those of the row before.
+    const known = new Map<string, string>();
+    const once = (text: string): string => known.get(text) ?? (known.set(text, text), text);
+    return answer.rows.map((row) => {
+      const { studyUid, seriesUid, sopClassUid, transferSyntaxUid, blob, ...own } = refOf(row);
+      return {
+        ...own,
+        ...{ studyUid: once(studyUid), seriesUid: once(seriesUid), sopClassUid: once(sopClassUid) },
+        ...{ transferSyntaxUid: once(transferSyntaxUid), blob: once(blob) },
+      };
+    });
   }
 
   open(ref: InstanceRef, range?: { start: number; end: number }): Readable {

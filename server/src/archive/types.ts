@@ -131,7 +131,24 @@ export interface InstanceRef {
   readonly sha256: string;
 }
 
+/** Objects by the unique keys of their levels, as C-MOVE and C-GET name them: all that match every key that is there. */
+export interface ObjectKeys {
+  readonly level: Level;
+  readonly patientId?: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly studyUids?: readonly string[] | undefined;
+  readonly seriesUids?: readonly string[] | undefined;
+  readonly sopUids?: readonly string[] | undefined;
+}
+
 export interface Retrieve {
+  /**
+   * Study by study, in series number, instance number, UID order.
+   *
+   * @throws Fault RETRIEVE_TOO_MANY when there are more than `limit`; RETRIEVE_PATIENTS when a whole patient is asked for by an
+   *   ID that several have.
+   */
+  select(keys: ObjectKeys, limit: number): Promise<InstanceRef[]>;
   /** In series number, instance number, UID order; empty when nothing is there. Hidden (rejected) objects are left out. */
   list(scope: ObjectScope): Promise<InstanceRef[]>;
   /** The Part 10 file, byte for byte as kept. `start`/`end` (exclusive) select a range of it. */

@@ -100,6 +100,8 @@ export const AUDIT_EVENTS = [
   'view',
   'store',
   'export',
+  'transfer.begin',
+  'transfer',
   'access.refused',
   'settings.changed',
   'audit.used',

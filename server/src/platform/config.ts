@@ -18,6 +18,7 @@ export interface Config {
     readonly maxPdu: number;
     readonly idleSeconds: number;
     readonly artimSeconds: number;
+    readonly retrievesPerPeer: number;
   };
   /** undefined: the built-in PostgreSQL. */
   readonly databaseUrl: string | undefined;
@@ -51,6 +52,7 @@ export function loadConfig(env: Environment): Config {
       maxPdu: read('maxPdu'),
       idleSeconds: read('dicomIdleSeconds'),
       artimSeconds: read('artimSeconds'),
+      retrievesPerPeer: read('retrievesPerPeer'),
     },
     databaseUrl: read('databaseUrl'),
     socketDir: read('processFolder'),

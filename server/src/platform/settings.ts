@@ -122,6 +122,12 @@ export const SETTINGS = {
     integer(1, 3600),
     'A connection that does not ask for an association, or does not close, within this time is closed (PS3.8 ARTIM).',
   ),
+  retrievesPerPeer: setting(
+    'LIGHTBOX_DICOM_RETRIEVES_PER_PEER',
+    '4',
+    integer(1, 16),
+    'C-MOVEs and C-GETs of one calling AE title carried out at the same time; more wait their turn. 16 in all, so that with 16 one device can make all others wait.',
+  ),
   databaseUrl: setting(
     'DATABASE_URL',
     '',

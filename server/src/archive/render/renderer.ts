@@ -14,7 +14,7 @@ import { items, text } from '@lightbox/core/dicom/values.ts';
 import { type GreyTransform, greyTransform } from '@lightbox/core/pixel/grey.ts';
 import { type ImagePixel, imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
 import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts';
-import { Outgoing } from '../../platform/outgoing.ts';
+import { Outgoing, type Pieces } from '../../platform/outgoing.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
 import type { JobResult } from './job.ts';
@@ -30,6 +30,7 @@ import {
 } from './source.ts';
 import { createThumbnails } from './thumbnails.ts';
 import { transcodeObject } from './transcode.ts';
+import { withoutBulk } from './without-bulk.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
 export interface RendererOptions extends PoolOptions {
@@ -51,6 +52,11 @@ const canProduceFrames = (ref: InstanceRef, uid: string): boolean =>
 /** Objects in their own transfer syntax, or uncompressed in either way of writing elements. */
 const canProduceObject = (ref: InstanceRef, uid: string): boolean =>
   uid === ref.transferSyntaxUid || ((uid === EXPLICIT_LE || uid === IMPLICIT_LE) && canDecode(ref));
+
+const canWriteHeader = (uid: string): boolean => {
+  const { known, littleEndian, deflated } = readingSyntax(uid);
+  return known && littleEndian && !deflated;
+};
 
 export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: RendererOptions): Renderer {
   const pool = createPool(poolOptions);
@@ -128,12 +134,39 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       log.debug({ from: ref.transferSyntaxUid, to: wanted }, 'transcoding');
       return new Outgoing(pieces);
     },
+    async dataSet(ref, wanted) {
+      if (wanted === ref.transferSyntaxUid) {
+        const kept = retrieve.open(ref, { start: ref.dataSetOffset, end: ref.length });
+        return kept instanceof Outgoing ? kept.pieces() : piecesOf(kept);
+      }
+      if (!canProduceObject(ref, wanted)) throw refuse(ref);
+      const source = await openSource(retrieve, ref);
+      const file = await transcodeObject(source, wanted, (index) => decode(source, index, false));
+      log.debug({ from: ref.transferSyntaxUid, to: wanted }, 'transcoding');
+      return withoutMeta(file);
+    },
+    async dataSetWithoutBulk(ref, wanted) {
+      if (!canWriteHeader(wanted)) throw refuse(ref);
+      const source = withoutBulk(await openSource(retrieve, ref));
+      return withoutMeta(await transcodeObject(source, wanted, () => Promise.reject(refuse(ref))));
+    },
+    canWriteHeader,
     canDecode,
     canProduceFrames,
     canProduceObject,
     waiting: () => pool.waiting(),
     close: () => pool.close(),
   };
+}
+
+/** The first piece of a file written anew is its preamble and meta. */
+async function* withoutMeta(file: Pieces): Pieces {
+  await file.next();
+  yield* file;
+}
+
+async function* piecesOf(stream: AsyncIterable<Uint8Array>): Pieces {
+  yield* stream;
 }
 
 /** What the object says about showing this frame, per-frame values before shared ones (PS3.3 §C.7.6.16). */

@@ -7,6 +7,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Window } from '@lightbox/core/pixel/window.ts';
+import type { Pieces } from '../../platform/outgoing.ts';
 import type { InstanceRef } from '../types.ts';
 
 export type PictureType = 'image/jpeg' | 'image/png' | 'image/webp';
@@ -55,6 +56,15 @@ export interface Renderer {
   frame(ref: InstanceRef, index: number, transferSyntaxUid: string): Promise<FrameBytes>;
   /** The Part 10 file in a transfer syntax, written while it is read. Throws as `rendered` before the first byte. */
   transcode(ref: InstanceRef, transferSyntaxUid: string): Promise<Readable>;
+  /**
+   * The data set alone, as a C-STORE carries it: as kept in its own transfer syntax, else written anew. Each piece is valid until
+   * the next is asked for. Throws as `rendered` before the first piece.
+   */
+  dataSet(ref: InstanceRef, transferSyntaxUid: string): Promise<Pieces>;
+  /** The same without bulk data (PS3.4 §Z.1.3), in any transfer syntax that `canWriteHeader` names. */
+  dataSetWithoutBulk(ref: InstanceRef, transferSyntaxUid: string): Promise<Pieces>;
+  /** Whether elements that are no pixels can be written so: little endian and not deflated. */
+  canWriteHeader(transferSyntaxUid: string): boolean;
   /** Whether there is a codec for its transfer syntax. */
   canDecode(ref: InstanceRef): boolean;
   /** Whether frames can be given in this transfer syntax: its own when encapsulated, or explicit little endian. */

@@ -129,7 +129,7 @@ export class Association {
       case 'pdv':
         return this.#services?.take(value);
       case 'release-rq':
-        // Answers under way go out before the reply (AR-7); C-FINDs end early.
+        // Answers under way go out before the reply (AR-7); C-FINDs and retrievals end early.
         await this.#services?.settle();
         if (this.#state !== 8) return;
         this.#move('release-response');
@@ -171,8 +171,11 @@ export class Association {
     this.#services = new Services(
       this.#parts,
       { ...answer, callingAe, remoteAddress, negotiated },
-      (bytes) => (this.#state === 6 || this.#state === 8 ? this.#write(bytes) : Promise.resolve()),
-      (error) => this.#broken(error),
+      {
+        write: (bytes) => (this.#state === 6 || this.#state === 8 ? this.#write(bytes) : Promise.resolve()),
+        push: (bytes) => this.#push(bytes),
+        failed: (error) => this.#broken(error),
+      },
     );
     this.#move('accept');
     this.#watch.idle(config.idleSeconds);
@@ -192,6 +195,23 @@ export class Association {
       };
       socket.once('drain', done);
       socket.once('close', done);
+    });
+  }
+
+  /** Resolves when the bytes have gone to the system, and their memory is free again. */
+  #push(bytes: Uint8Array): Promise<void> {
+    const socket = this.#socket;
+    if (this.#state !== 6 || socket.destroyed || socket.writableEnded)
+      return Promise.reject(new Fault('DIMSE_ABORTED'));
+    return new Promise((settle, fail) => {
+      const closed = (): void => fail(new Fault('DIMSE_ABORTED'));
+      socket.once('close', closed);
+      socket.write(bytes, (error) => {
+        socket.off('close', closed);
+        this.#watch.progress();
+        if (error) closed();
+        else settle();
+      });
     });
   }
 

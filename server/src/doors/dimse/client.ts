@@ -1,5 +1,5 @@
 /**
- * Lightbox as the one who asks: opens an association to another program, and echoes, sends or searches there.
+ * Lightbox as the one who asks: opens an association to another program, and echoes, sends, searches or retrieves there.
  *
  * Source: PS3.8 §9.2 (requestor), PS3.7 §9.1 (DIMSE-C services).
  * Layer:  server/doors/dimse.
@@ -11,11 +11,12 @@ import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
 import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
-import { fragments, fragmentSize, MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
+import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
 import { APPLICATION_CONTEXT, type AssociateAccept, writePdu } from '@lightbox/core/dimse/pdu.ts';
 import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
 import { STATUS, statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
+import { sendMessage } from './outgoing-message.ts';
 
 export interface ClientOptions {
   readonly host: string;
@@ -34,9 +35,23 @@ export interface ClientOptions {
 }
 
 const TIMEOUT_MS = 30_000;
+/** A peer that does not read its A-ABORT has this long. */
+const LINGER_MS = 2000;
 const MAX_PDU = 256 * 1024;
 /** An answer is an identifier; no peer's is longer. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+interface AcceptedContext {
+  readonly id: number;
+  readonly abstractSyntax: string;
+  readonly transferSyntax: string;
+}
+
+export interface StoreOptions {
+  readonly transferSyntax?: string | undefined;
+  /** Whose C-MOVE it belongs to (PS3.7 §9.1.1.1.6, .7). */
+  readonly originator?: { readonly ae: string; readonly messageId: number } | undefined;
+}
 
 interface Message {
   readonly command: Command;
@@ -50,7 +65,7 @@ export class DimseClient {
   readonly #assembler = new MessageAssembler();
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #timeoutMs: number;
-  #accepted = new Map<string, { id: number; transferSyntax: string }>();
+  #accepted: AcceptedContext[] = [];
   #peerMaxPdu = 0;
   #messageId = 0;
 
@@ -76,7 +91,17 @@ export class DimseClient {
 
   /** The transfer syntax agreed for a SOP class; undefined when the peer does not take it. */
   transferSyntaxOf(sopClassUid: string): string | undefined {
-    return this.#accepted.get(sopClassUid)?.transferSyntax;
+    return this.transferSyntaxesOf(sopClassUid)[0];
+  }
+
+  /** All that were agreed for it, each in a context of its own. */
+  transferSyntaxesOf(sopClassUid: string): string[] {
+    return this.#accepted.flatMap((one) => (one.abstractSyntax === sopClassUid ? [one.transferSyntax] : []));
+  }
+
+  /** Another operation can be tried: nothing was broken off. */
+  get usable(): boolean {
+    return !this.#socket.destroyed && !this.#socket.writableEnded;
   }
 
   /** @returns the status. */
@@ -90,23 +115,35 @@ export class DimseClient {
   /**
    * Sends one object.
    *
-   * @param dataSet  In the transfer syntax that was agreed for its SOP class.
+   * @param dataSet  In the transfer syntax named, or else the one that was agreed first for its SOP class.
    * @returns the status of the answer.
+   * @throws what `dataSet` throws: in the middle of the message the association is of no use any more (`usable`).
    */
   async store(
     object: { sopClassUid: string; sopInstanceUid: string },
     dataSet: AsyncIterable<Uint8Array> | Uint8Array,
+    options: StoreOptions = {},
   ): Promise<{ status: number; comment?: string | undefined }> {
-    const { id } = this.#context(object.sopClassUid);
-    const command = {
+    const { id } = this.#context(object.sopClassUid, options.transferSyntax);
+    const { originator } = options;
+    const command: Command = {
       ...this.#request(COMMANDS.storeRequest, object.sopClassUid, 0x0001),
       affectedSopInstanceUid: object.sopInstanceUid,
+      ...(originator
+        ? { moveOriginatorAe: originator.ae, moveOriginatorMessageId: originator.messageId }
+        : {}),
     };
     if (dataSet instanceof Uint8Array)
       await this.#write(writeMessage(id, command, dataSet, this.#peerMaxPdu));
     else {
-      await this.#write(writeMessage(id, command, undefined, this.#peerMaxPdu));
-      await this.#stream(id, dataSet);
+      const context = { id, peerMaxPdu: this.#peerMaxPdu };
+      const unsent = await sendMessage(context, command, dataSet, (bytes) => this.#write(bytes)).catch(
+        (error: unknown) => {
+          this.abort();
+          throw error;
+        },
+      );
+      if (unsent) throw unsent;
     }
     const { status = STATUS.success, errorComment } = (await this.#message()).command;
     return { status, comment: errorComment };
@@ -178,8 +215,11 @@ export class DimseClient {
   }
 
   abort(): void {
-    this.#socket.end(Buffer.from(writePdu({ type: 'abort', source: 0, reason: 0 })));
-    this.#socket.destroySoon();
+    const socket = this.#socket;
+    socket.end(Buffer.from(writePdu({ type: 'abort', source: 0, reason: 0 })));
+    socket.destroySoon();
+    // The peer may not read.
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
   }
 
   async #associate(options: ClientOptions): Promise<void> {
@@ -207,8 +247,12 @@ export class DimseClient {
     this.#accepted = acceptedOf(answer, contexts);
   }
 
-  #context(sopClassUid: string): { id: number; transferSyntax: string } {
-    const found = this.#accepted.get(sopClassUid);
+  #context(sopClassUid: string, transferSyntax?: string): AcceptedContext {
+    const found = this.#accepted.find(
+      (one) =>
+        one.abstractSyntax === sopClassUid &&
+        (transferSyntax === undefined || one.transferSyntax === transferSyntax),
+    );
     if (!found) throw new Fault('DIMSE_NO_CONTEXT', { sopClass: sopClassUid });
     return found;
   }
@@ -216,24 +260,6 @@ export class DimseClient {
   #request(commandField: number, affectedSopClassUid: string, dataSetType: number): Command {
     this.#messageId = (this.#messageId % 0xffff) + 1;
     return { commandField, affectedSopClassUid, dataSetType, messageId: this.#messageId, priority: 0 };
-  }
-
-  async #stream(id: number, dataSet: AsyncIterable<Uint8Array>): Promise<void> {
-    const size = fragmentSize(this.#peerMaxPdu);
-    // One piece is held back: only the last may be marked as such.
-    let held: Buffer = Buffer.alloc(0);
-    for await (const chunk of dataSet) {
-      held = Buffer.concat([held, chunk]);
-      while (held.length > size) {
-        const [part] = [...fragments(id, false, held.subarray(0, size), size)];
-        if (part) {
-          part[11] = (part[11] ?? 0) & ~2;
-          await this.#write(part);
-        }
-        held = held.subarray(size);
-      }
-    }
-    for (const part of fragments(id, false, held, size)) await this.#write(part);
   }
 
   async #message(): Promise<Message> {
@@ -298,14 +324,11 @@ export class DimseClient {
 function acceptedOf(
   answer: AssociateAccept,
   asked: readonly { id: number; abstractSyntax: string }[],
-): Map<string, { id: number; transferSyntax: string }> {
-  const accepted = new Map<string, { id: number; transferSyntax: string }>();
-  for (const { id, result, transferSyntax } of answer.contexts) {
+): AcceptedContext[] {
+  return answer.contexts.flatMap(({ id, result, transferSyntax }) => {
     const context = asked.find((one) => one.id === id);
-    if (result === 0 && context && !accepted.has(context.abstractSyntax))
-      accepted.set(context.abstractSyntax, { id, transferSyntax });
-  }
-  return accepted;
+    return result === 0 && context ? [{ id, abstractSyntax: context.abstractSyntax, transferSyntax }] : [];
+  });
 }
 
 function connected({ host, port }: ClientOptions, timeoutMs: number): Promise<Socket> {

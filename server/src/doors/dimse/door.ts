@@ -5,16 +5,18 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { Audit, Devices } from '../../identity/types.ts';
 import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
 import { Association } from './association.ts';
-import { Slots } from './slots.ts';
+import { NamedSlots, Slots } from './slots.ts';
 
 export interface DimseDoorOptions {
   readonly config: Config['dicom'];
   readonly archive: Archive;
+  readonly renderer: Renderer;
   readonly devices: Devices;
   readonly audit: Audit;
   readonly log: Log;
@@ -24,6 +26,8 @@ export interface DimseDoorOptions {
 export interface DoorParts extends DimseDoorOptions {
   /** Each search holds a connection to the database; a peer that reads slowly holds it long. */
   readonly searches: Slots;
+  /** Retrievals, by calling AE title. */
+  readonly retrieves: NamedSlots;
 }
 
 export interface DimseDoor {
@@ -39,6 +43,8 @@ export interface DimseDoor {
 const CLOSE_MS = 5000;
 /** Less than half of the database connections, so that storing and the pages never wait for searches. */
 const SEARCHES = 8;
+/** Each reads a disk and holds the list of its objects: at worst some 16 MB for the most that can be counted. */
+const RETRIEVES = 16;
 /**
  * Connections that have not asked for an association yet. Programs ask at once, so that more than this is an attack or a port
  * scan, and the one that has waited longest is closed (attacks C51, C52).
@@ -48,7 +54,11 @@ const WAITING = 64;
 /** @throws Fault PORT_BUSY. */
 export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDoor> {
   const { config, log } = options;
-  const parts: DoorParts = { ...options, searches: new Slots(SEARCHES) };
+  const parts: DoorParts = {
+    ...options,
+    searches: new Slots(SEARCHES),
+    retrieves: new NamedSlots(config.retrievesPerPeer, RETRIEVES),
+  };
   const open = new Set<Association>();
   const waiting = new Set<Association>();
   const associated = new Set<Association>();

@@ -17,7 +17,7 @@ import { PATIENT_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import type { ArchiveQuery, Level } from '../../archive/types.ts';
 import type { DoorParts } from './door.ts';
-import type { Request } from './services.ts';
+import type { Request, Task } from './services.ts';
 
 const LEVELS: Readonly<Partial<Record<string, Level>>> = {
   ...{ PATIENT: 'patient', STUDY: 'study', SERIES: 'series', IMAGE: 'instance' },
@@ -40,7 +40,7 @@ const MOMENTS: readonly (readonly [date: number, time: number])[] = [
   [Tags.PerformedProcedureStepStartDate, Tags.PerformedProcedureStepStartTime],
 ];
 
-export class FindTask {
+export class FindTask implements Task {
   readonly #parts: DoorParts;
   readonly #request: Request;
   readonly #identifier: Uint8Array;
@@ -52,8 +52,11 @@ export class FindTask {
     this.#identifier = identifier;
   }
 
-  /** C-CANCEL, a release, or the peer is gone. */
   cancel(): void {
+    this.#stop.abort();
+  }
+
+  leave(): void {
     this.#stop.abort();
   }
 

@@ -9,10 +9,14 @@ import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/comman
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { type Context, MAX_WINDOW, type Negotiated } from '@lightbox/core/dimse/negotiate.ts';
 import type { PdvPart } from '@lightbox/core/dimse/splitter.ts';
+import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import type { AdmitAnswer, DeviceVerb } from '../../identity/types.ts';
 import type { DoorParts } from './door.ts';
 import { FindTask } from './find.ts';
+import type { Push } from './outgoing-message.ts';
+import { PeerStores } from './peer-stores.ts';
+import { RetrieveTask } from './retrieve.ts';
 import { beginStore } from './store.ts';
 
 /** Who is at the other end, and what was agreed. */
@@ -28,7 +32,33 @@ export interface Request {
   readonly context: Context;
   readonly command: Command;
   /** Any status but a pending one ends the operation. */
-  answer(status: number, more?: { readonly dataSet?: Uint8Array; readonly comment?: string }): Promise<void>;
+  answer(status: number, more?: Answer): Promise<void>;
+}
+
+/** What an answer says beside its status. */
+export interface Answer {
+  readonly dataSet?: Uint8Array;
+  readonly comment?: string;
+  readonly offendingElements?: readonly number[];
+  readonly counters?: Partial<SubOperations>;
+}
+
+/** An operation that goes on beside the reading of further messages, and can be cancelled. */
+export interface Task {
+  run(): Promise<void>;
+  /** C-CANCEL. */
+  cancel(): void;
+  /** The peer is gone, or leaves: nothing of it is wanted any more. */
+  leave(): void;
+}
+
+/** The way out, as the association has it. */
+export interface Wire {
+  /** Resolves when the peer takes more. */
+  write(bytes: Uint8Array): Promise<void>;
+  push: Push;
+  /** An operation could not be answered: the association has to end. */
+  failed(error: unknown): void;
 }
 
 /** Where the data set of the message under way goes. */
@@ -40,42 +70,42 @@ export interface Receiver {
   abort(): Promise<void>;
 }
 
-/** A C-FIND identifier is a few hundred bytes; lists of UIDs make some kilobytes. */
+/** An identifier is a few hundred bytes; lists of UIDs make some kilobytes. */
 const MAX_IDENTIFIER_BYTES = 1024 * 1024;
 
 const VERBS: Readonly<Partial<Record<number, DeviceVerb>>> = {
   [COMMANDS.echoRequest]: 'echo',
   [COMMANDS.storeRequest]: 'store',
   [COMMANDS.findRequest]: 'find',
+  [COMMANDS.getRequest]: 'get',
+  [COMMANDS.moveRequest]: 'move',
 };
 
 export class Services {
   readonly #parts: DoorParts;
   readonly #peer: Peer;
-  readonly #write: (bytes: Uint8Array) => Promise<void>;
-  readonly #failed: (error: unknown) => void;
+  readonly #wire: Wire;
+  /** C-STOREs of ours. */
+  readonly #stores: PeerStores;
   readonly #assembler = new MessageAssembler();
   /** Message IDs of operations not answered yet. */
   readonly #outstanding = new Set<number>();
-  readonly #finds = new Map<number, FindTask>();
+  /** Searches and retrievals by message ID. */
+  readonly #tasks = new Map<number, Task>();
   /** What goes on beside the reading of further messages. */
   readonly #running = new Set<Promise<void>>();
   #receiver: Receiver | undefined;
+  /** The message that is being written; the next one waits for it. */
+  #turn: Promise<unknown> = Promise.resolve();
 
-  /**
-   * @param write   Resolves when the peer takes more.
-   * @param failed  An operation could not be answered: the association has to end.
-   */
-  constructor(
-    parts: DoorParts,
-    peer: Peer,
-    write: (bytes: Uint8Array) => Promise<void>,
-    failed: (error: unknown) => void,
-  ) {
+  constructor(parts: DoorParts, peer: Peer, wire: Wire) {
     this.#parts = parts;
     this.#peer = peer;
-    this.#write = write;
-    this.#failed = failed;
+    this.#wire = wire;
+    this.#stores = new PeerStores({
+      ...{ peerMaxPdu: peer.negotiated.peerMaxPdu, timeoutMs: parts.config.idleSeconds * 1000 },
+      ...{ push: wire.push, inTurn: (work) => this.#inTurn(work) },
+    });
   }
 
   /** Something of ours is going on that the peer has to wait for. */
@@ -105,9 +135,10 @@ export class Services {
     await this.#carryOut(receiver.finish());
   }
 
-  /** Ends searches early and waits until everything is answered. */
+  /** Ends searches and retrievals early and waits until everything is answered. */
   async settle(): Promise<void> {
-    for (const find of this.#finds.values()) find.cancel();
+    this.#stores.end();
+    for (const task of this.#tasks.values()) task.leave();
     await Promise.allSettled(this.#running);
   }
 
@@ -121,13 +152,15 @@ export class Services {
   /** Goes on with the next message while there is room in the window that was agreed. */
   async #carryOut(work: Promise<void>): Promise<void> {
     this.#besides(work);
-    // Searches hold no room here: they have a limit of their own, and a C-CANCEL has to be heard.
-    while (this.#running.size - this.#finds.size >= this.#peer.negotiated.window)
+    // Searches and retrievals hold no room here: they have limits of their own, and a C-CANCEL has to be heard.
+    while (this.#running.size - this.#tasks.size >= this.#peer.negotiated.window)
       await Promise.race([...this.#running]);
   }
 
   #besides(work: Promise<void>): void {
-    const kept = work.catch(this.#failed).finally(() => this.#running.delete(kept));
+    const kept = work
+      .catch((error: unknown) => this.#wire.failed(error))
+      .finally(() => this.#running.delete(kept));
     this.#running.add(kept);
   }
 
@@ -141,9 +174,10 @@ export class Services {
       else await answer();
     };
     if (commandField === COMMANDS.cancelRequest || (commandField & 0x8000) !== 0) {
-      // A C-CANCEL has no answer (PS3.7 §9.3.2.3); neither has an answer that nobody asked for.
+      // A C-CANCEL has no answer (PS3.7 §9.3.2.3); neither has an answer.
       if (commandField === COMMANDS.cancelRequest)
-        this.#finds.get(command.messageIdRespondedTo ?? -1)?.cancel();
+        this.#tasks.get(command.messageIdRespondedTo ?? -1)?.cancel();
+      if (commandField === COMMANDS.storeResponse) this.#stores.answered(command);
       if (hasData) this.#receiver = discarding(() => Promise.resolve());
       return;
     }
@@ -161,7 +195,7 @@ export class Services {
     if (verb === 'echo')
       return hasData ? refuse(STATUS.mistypedArgument, 'no data set expected') : refuse(STATUS.success);
     if (!hasData) return refuse(STATUS.mistypedArgument, 'a data set is missing');
-    if (verb === 'find' && this.#finds.size >= MAX_WINDOW) return refuse(STATUS.outOfResources);
+    if (verb !== 'store' && this.#tasks.size >= MAX_WINDOW) return refuse(STATUS.outOfResources);
     this.#outstanding.add(messageId);
     const request: Request = {
       ...{ peer: this.#peer, context, command },
@@ -173,20 +207,33 @@ export class Services {
       },
     };
     this.#receiver =
-      verb === 'find'
-        ? gathering((identifier) => this.#find(messageId, request, identifier))
-        : await beginStore(this.#parts, request);
+      verb === 'store'
+        ? await beginStore(this.#parts, request)
+        : gathering((identifier) =>
+            this.#start(
+              messageId,
+              verb === 'find'
+                ? new FindTask(this.#parts, request, identifier)
+                : new RetrieveTask(this.#parts, request, identifier, this.#stores),
+            ),
+          );
   }
 
-  /** Returns at once: the search goes on beside the reading. */
-  #find(messageId: number, request: Request, identifier: Buffer): void {
-    const task = new FindTask(this.#parts, request, identifier);
-    this.#finds.set(messageId, task);
+  /** Returns at once: the task goes on beside the reading. */
+  #start(messageId: number, task: Task): void {
+    this.#tasks.set(messageId, task);
     this.#besides(
       task.run().finally(() => {
-        if (this.#finds.get(messageId) === task) this.#finds.delete(messageId);
+        if (this.#tasks.get(messageId) === task) this.#tasks.delete(messageId);
       }),
     );
+  }
+
+  /** Fragments of two messages must not be mixed (PS3.7 §6.3.1: a message in one go). */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   /** One write for each answer. */
@@ -194,16 +241,17 @@ export class Services {
     context: Context,
     { commandField, affectedSopClassUid, affectedSopInstanceUid, messageId = 0 }: Command,
     status: number,
-    { dataSet, comment }: { readonly dataSet?: Uint8Array; readonly comment?: string },
+    { dataSet, comment, offendingElements, counters }: Answer,
   ): Promise<void> {
     const response: Command = {
       commandField: commandField | 0x8000,
       affectedSopClassUid: affectedSopClassUid ?? context.abstractSyntax,
       messageIdRespondedTo: messageId,
       dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
-      ...{ status, affectedSopInstanceUid, errorComment: comment },
+      ...{ status, affectedSopInstanceUid, errorComment: comment, offendingElements, ...counters },
     };
-    return this.#write(writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu));
+    const bytes = writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu);
+    return this.#inTurn(() => this.#wire.write(bytes));
   }
 }
 
