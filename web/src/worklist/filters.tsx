@@ -1,6 +1,13 @@
 /** Search, date, modality and column filters, and the person's saved ones. Layer: web/worklist. */
 import { ActionIcon, Button, Menu, MultiSelect, Popover, Stack, TextInput } from '@mantine/core';
-import { IconAdjustments, IconBookmark, IconFilter, IconTrash, IconUpload } from '@tabler/icons-react';
+import {
+  IconAdjustments,
+  IconBookmark,
+  IconFilter,
+  IconFilterOff,
+  IconTrash,
+  IconUpload,
+} from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState, type RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -140,9 +147,13 @@ export function Filters({ query, onChange, searchBox, mayStore }: FiltersProps) 
       </Popover>
       <SavedFilters query={query} onChange={onChange} />
       {isFiltered(query) ? (
-        <Button
-          className="fold"
+        <ActionIcon
+          className="keep"
           variant="subtle"
+          color="gray"
+          size={36}
+          title={t('list.clear')}
+          aria-label={t('list.clear')}
           onClick={() =>
             onChange({
               ...(query.sort ? { sort: query.sort } : {}),
@@ -150,8 +161,8 @@ export function Filters({ query, onChange, searchBox, mayStore }: FiltersProps) 
             })
           }
         >
-          {t('list.clear')}
-        </Button>
+          <IconFilterOff size={18} />
+        </ActionIcon>
       ) : null}
       <div className="wide-only" style={{ flex: 1 }} />
       {mayStore ? (
