@@ -22,7 +22,7 @@ const mutations = fc.array(fc.tuple(fc.nat(4), fc.nat(0xffff), fc.nat(0xff)), { 
 
 /** Overwrite, a length field at its extreme, cut, remove, repeat. */
 function mutate(bytes: Uint8Array, list: readonly Mutation[]): Uint8Array {
-  let out = bytes.slice();
+  let out: Uint8Array = bytes.slice();
   for (const [kind, place, value] of list) {
     if (out.length === 0) return out;
     const at = place % out.length;
