@@ -29,6 +29,7 @@ import { type Config, loadConfig } from './platform/config.ts';
 import { migrate, openDatabase } from './platform/database.ts';
 import { openEvents } from './platform/events.ts';
 import { createHttp } from './platform/http.ts';
+import { migrateJobs, openJobs } from './platform/jobs.ts';
 import { lockDataFolder } from './platform/lock.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
@@ -63,6 +64,8 @@ export async function start(config: Config, log: Log): Promise<Running> {
     keep('lock', lockDataFolder(config.dataDir), (lock) => lock.release());
     const database = keep('database', await openDatabase(config, log), (one) => one.close());
     await migrate(database, [archiveMigrations, identityMigrations]);
+    await migrateJobs(database, log);
+    const jobs = openJobs(database, log);
     const events = keep('events', await openEvents(database, log), (one) => one.close());
     const audit = keep('audit', openAudit(database, log), (one) => one.close());
     const devices = keep(
@@ -115,6 +118,9 @@ export async function start(config: Config, log: Log): Promise<Running> {
       }),
     });
     await webDoor(http);
+    // The last to start, and so the first to stop: jobs work with all that stands above.
+    keep('jobs', jobs, (one) => one.close());
+    await jobs.start();
     await listen(http, config);
     audit.record({ event: 'application.start', outcome: 'success', principal: SYSTEM });
     opened.push({
