@@ -102,7 +102,11 @@ export const isCapital = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a
 export const isPixelData = (tag: Tag): boolean =>
   tag === Tags.PixelData || tag === Tags.FloatPixelData || tag === Tags.DoubleFloatPixelData;
 
+/** Of every empty item: a million maps would take 300 MB (attack A8). Data sets are values, nobody adds to one. */
+const NO_ELEMENTS = new Map<Tag, Element>();
+
 export function dataSetOf({ elements, littleEndian, charsets, sorted }: SetFrame): DataSet {
+  if (elements.size === 0) return { elements: NO_ELEMENTS, littleEndian, charsets };
   if (sorted) return { elements, littleEndian, charsets };
   return { elements: new Map([...elements].sort(([a], [b]) => a - b)), littleEndian, charsets };
 }

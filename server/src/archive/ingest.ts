@@ -68,7 +68,8 @@ class ObjectWriter implements IngestWriter {
   readonly #source: IngestSource;
   readonly #form: IngestForm;
   readonly #done: () => void;
-  readonly #reader: DicomReader;
+  /** Undefined after it failed: what it read of a hostile object is not kept in memory while the rest comes. */
+  #reader: DicomReader | undefined;
   readonly #record: RecordWriter;
   /** Bytes of preamble and meta we wrote before the data set. */
   readonly #prefix: number;
@@ -99,9 +100,10 @@ class ObjectWriter implements IngestWriter {
     this.#received += chunk.length;
     if (!this.#fault) {
       try {
-        this.#reader.push(chunk);
+        this.#reader?.push(chunk);
       } catch (error) {
         this.#fault = asFault(error);
+        this.#reader = undefined;
       }
     }
     const written = this.#record.append(chunk);
@@ -163,7 +165,7 @@ class ObjectWriter implements IngestWriter {
     if (this.#fault) return undefined;
     try {
       if (this.#received === 0) throw new Fault('DICOM_NOT_PART10');
-      return this.#reader.end();
+      return this.#reader?.end();
     } catch (error) {
       this.#fault = asFault(error);
       return undefined;
