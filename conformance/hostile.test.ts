@@ -245,7 +245,12 @@ describe('Hostile objects (attacks, part A)', () => {
       Buffer.alloc(32, 1),
     ]);
     // Between two elements what is there is a whole data set without pixels: nobody can tell that more was to come.
-    const borders = bordersOf(whole, 132);
+    // Nor that spaces or zeros behind it are no padding.
+    const borders = bordersOf(whole, 132).flatMap((at) => {
+      const rest = whole.subarray(at, at + 7);
+      const padding = rest.findIndex((byte) => byte !== 0 && byte !== 0x20);
+      return Array.from({ length: padding + 1 }, (_, index) => at + index);
+    });
     for (let at = 1; at < whole.length; at += 1) {
       const answer = await stowFile(box, whole.subarray(0, at));
       await answer.arrayBuffer();
