@@ -84,6 +84,16 @@ export const FAULTS = {
     0xc000,
     'A face may be recognized in this image, and taking it out is not possible here.',
   ),
+  // --- media: exports, directories
+  MEDIA_FILE_ID: row(500, 0x0110, 'A file on a medium has a name that the standard does not allow.'),
+  MEDIA_NO_DIRECTORY: row(400, 0xc000, 'The file is not the directory of a medium (DICOMDIR).'),
+  MEDIA_SIZE: row(500, 0x0110, 'A file on a medium has another size than was announced.'),
+  EXPORT_EMPTY: row(404, 0x0112, 'Nothing of what was chosen is here.'),
+  EXPORT_TOO_MANY: row(
+    413,
+    0xa700,
+    'More objects were chosen than one export may hold. Export them in parts.',
+  ),
   // --- DICOMweb and pixels
   RANGE_NOT_SATISFIABLE: row(416, 0xa900, 'The byte range asked for lies outside the object.'),
   MULTIPART_BROKEN: row(400, 0xc000, 'The multipart body is not well formed or ends early.'),
