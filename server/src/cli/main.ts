@@ -7,7 +7,7 @@ import { parseArgs, type ParseArgsOptionDescriptor } from 'node:util';
 import { asFault } from '@lightbox/core/base/fault.ts';
 import { main as serve } from '../main.ts';
 import { deidentifyFiles } from './deidentify.ts';
-import { writeDemo } from './demo.ts';
+import { writeDemo } from './demo/demo.ts';
 import { find } from './find.ts';
 import { maintain } from './maintain.ts';
 import { parsePeer } from './peer.ts';
