@@ -44,6 +44,12 @@ describe('presentation contexts (PS3.8 Table 9-18)', () => {
       expect(answers(context(1, uid, EXPLICIT)), uid).toEqual([[1, 0, EXPLICIT]]);
   });
 
+  it('takes Storage SOP classes that are newer than its table', () => {
+    const labelMap = '1.2.840.10008.5.1.4.1.1.66.7';
+    for (const uid of [labelMap, '1.2.840.10008.5.1.4.1.1.9999.1'])
+      expect(answers(context(1, uid, EXPLICIT))).toEqual([[1, 0, EXPLICIT]]);
+  });
+
   it.each([
     ['the first known one', [JPEG, EXPLICIT], JPEG],
     ['explicit before implicit', [IMPLICIT, EXPLICIT], EXPLICIT],

@@ -25,6 +25,8 @@ export const VERIFICATION = '1.2.840.10008.1.1';
 export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1';
 export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1';
 const DICOM_ROOT = '1.2.840.10008.';
+/** All Storage classes of images, reports, plans and signals lie here, those too that are newer than our table. */
+const STORAGE_ROOT = '1.2.840.10008.5.1.4.1.1.';
 
 export type Service = 'echo' | 'store' | 'find' | 'move' | 'get';
 
@@ -34,7 +36,8 @@ export function serviceOf(abstractSyntax: string): Service | undefined {
   if (abstractSyntax === PATIENT_ROOT_FIND || abstractSyntax === STUDY_ROOT_FIND) return 'find';
   const retrieve = retrieveClass(abstractSyntax);
   if (retrieve) return retrieve.verb;
-  if (storageSopClass(abstractSyntax)) return 'store';
+  if (storageSopClass(abstractSyntax) || (isUid(abstractSyntax) && abstractSyntax.startsWith(STORAGE_ROOT)))
+    return 'store';
   // A private class cannot be told from a private service; bytes of a C-STORE are kept either way.
   return isUid(abstractSyntax) && !abstractSyntax.startsWith(DICOM_ROOT) ? 'store' : undefined;
 }

@@ -6,7 +6,7 @@
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet, Tag } from '@lightbox/core/dicom/data-set.ts';
-import { keywordOf, lookup, parseTag, tagText } from '@lightbox/core/dicom/dictionary.ts';
+import { keywordOf, tagText } from '@lightbox/core/dicom/dictionary.ts';
 import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
 import { toJson } from '@lightbox/core/dicom/json.ts';
 import { displayName, parsePersonName } from '@lightbox/core/dicom/person-name.ts';
@@ -15,6 +15,7 @@ import { EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.t
 import { texts } from '@lightbox/core/dicom/values.ts';
 import { PATIENT_ROOT_FIND, STUDY_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
 import { DimseClient } from '../doors/dimse/client.ts';
+import { isBaseline, parseKey, uniqueUpTo, UTF_8, wholeNumber } from './keys.ts';
 import { parsePeer, withAdvice } from './peer.ts';
 import { formatTable } from './table.ts';
 import { UsageError } from './usage.ts';
@@ -29,7 +30,6 @@ export interface FindOptions {
   readonly timeout?: string | undefined;
 }
 
-const UTF_8 = 'ISO_IR 192';
 const ROOTS: Readonly<Partial<Record<string, string>>> = {
   patient: PATIENT_ROOT_FIND,
   study: STUDY_ROOT_FIND,
@@ -58,13 +58,6 @@ const LEVELS: Readonly<Partial<Record<string, { readonly name: string; readonly 
   },
   image: { name: 'IMAGE', shown: [Tags.InstanceNumber, Tags.SOPClassUID, Tags.SOPInstanceUID] },
 };
-const UNIQUE: readonly (readonly [level: string, tag: Tag])[] = [
-  ['patient', Tags.PatientID],
-  ['study', Tags.StudyInstanceUID],
-  ['series', Tags.SeriesInstanceUID],
-  ['image', Tags.SOPInstanceUID],
-];
-
 /** Shorter than the keywords, which would make columns wide. */
 const HEADINGS: ReadonlyMap<Tag, string> = new Map([
   [Tags.PatientName, 'Patient'],
@@ -130,12 +123,6 @@ function show(matches: readonly DataSet[], columns: readonly Tag[], json: boolea
   );
 }
 
-function wholeNumber(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`${option} takes a whole number, not "${text}".`);
-  return Number(text);
-}
-
 /** What is asked for, and the columns to show: those of the level, then those that were named. */
 export function identifierOf(
   keys: readonly string[],
@@ -155,34 +142,6 @@ export function identifierOf(
   elements.push(makeElement(Tags.QueryRetrieveLevel, level.name));
   if (charsets.length > 0) elements.push(makeElement(Tags.SpecificCharacterSet, UTF_8));
   return { identifier: dataSetOf(elements, charsets), columns };
-}
-
-/** `KEY=VALUE`, or `KEY` alone: show it. */
-function parseKey(text: string): { tag: Tag; value: string } {
-  const at = text.indexOf('=');
-  const name = at < 0 ? text : text.slice(0, at);
-  const tag = parseTag(name.trim().replace(/^\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?$/, '$1$2'));
-  const entry = tag === undefined ? undefined : lookup(tag);
-  if (tag === undefined || !entry)
-    throw new UsageError(
-      `"${name}" is no attribute DICOM knows: write e.g. PatientName=Smith* or 0010,0010=Smith*.`,
-    );
-  const value = at < 0 ? '' : text.slice(at + 1);
-  if (entry.vr === 'SQ' && value !== '')
-    throw new UsageError(`${name} is a sequence and takes no value here.`);
-  return { tag, value };
-}
-
-const uniqueUpTo = (levelName: string, rootName: string): (readonly [string, Tag])[] => {
-  const last = UNIQUE.findIndex(([name]) => name === levelName);
-  return UNIQUE.slice(rootName === 'patient' ? 0 : 1, last + 1);
-};
-
-/** The unique keys of all levels above are there with one value each, as every peer wants it (PS3.4 §C.4.1.2.1). */
-function isBaseline(identifier: DataSet, levelName: string, rootName: string): boolean {
-  return uniqueUpTo(levelName, rootName)
-    .slice(0, -1)
-    .every(([, tag]) => texts(identifier, tag).filter((value) => value !== '').length === 1);
 }
 
 /** A value for a person: dates with hyphens, names in their own script with the Latin form beside them. */

@@ -12,6 +12,7 @@ import { find } from './find.ts';
 import { maintain } from './maintain.ts';
 import { parsePeer } from './peer.ts';
 import { FILES, Progress } from './progress.ts';
+import { get, move, type RetrieveCommand } from './retrieve.ts';
 import { send } from './send.ts';
 import { UsageError } from './usage.ts';
 
@@ -36,6 +37,19 @@ const DEFAULT_AE = 'LIGHTBOX';
 function nothingMore(positionals: readonly string[]): void {
   if (positionals.length > 0) throw new UsageError(`"${positionals[0]}" is one argument too many.`);
 }
+
+const RETRIEVE_HELP = `  --level LEVEL       patient, study (default), series or image
+  --root ROOT         patient or study (default: patient for the patient level, else study)
+  --calling AE        our AE title, which the other side has to know (default ${DEFAULT_AE})
+  --timeout SECONDS   for connecting and for each message (default 30)
+
+Ends with 0 when everything that matched was retrieved, 1 when not.`;
+
+const RETRIEVE_OPTIONS = { at: string, level: string, root: string, calling: string, timeout: string };
+const retrieveOptions = ({ at, level, root, calling, timeout, syntax }: Values): RetrieveCommand => ({
+  ...{ at: textOf(at), level: textOf(level), root: textOf(root), timeout: textOf(timeout) },
+  ...{ calling: textOf(calling) ?? DEFAULT_AE, syntax: textOf(syntax) },
+});
 
 const COMMANDS: Readonly<Partial<Record<string, CliCommand>>> = {
   serve: {
@@ -85,6 +99,30 @@ Ends with 0 when the search was answered, also without a match; 1 when not.`,
         ...{ at: textOf(at), level: textOf(level), root: textOf(root), limit: textOf(limit) },
         ...{ timeout: textOf(timeout), calling: textOf(calling) ?? DEFAULT_AE, json: json === true },
       }),
+  },
+  get: {
+    usage: '--at AE@host:port --into FOLDER [--level LEVEL] KEY=VALUE...',
+    meaning: 'get objects of another program by C-GET as files',
+    help: `KEY is the unique key of the level, and those above it that the other side may want: PatientID, StudyInstanceUID,
+SeriesInstanceUID, SOPInstanceUID. Several UIDs: StudyInstanceUID='1.2\\1.3'. Ctrl-C cancels.
+
+  --at AE@host:port   whom to ask
+  --into FOLDER       where to write them, each as SOPInstanceUID.dcm
+  --syntax UID,UID    transfer syntaxes to take (default: uncompressed, which not every archive can make of what it keeps)
+${RETRIEVE_HELP}`,
+    options: { ...RETRIEVE_OPTIONS, into: string, syntax: string },
+    run: (positionals, { into, ...values }) => get(positionals, textOf(into), retrieveOptions(values)),
+  },
+  move: {
+    usage: '--at AE@host:port --to AE [--level LEVEL] KEY=VALUE...',
+    meaning: 'have another program send objects to a third by C-MOVE',
+    help: `KEY as for get. Ctrl-C cancels.
+
+  --at AE@host:port   whom to ask
+  --to AE             where to send them: an AE title that program knows, ours for example
+${RETRIEVE_HELP}`,
+    options: { ...RETRIEVE_OPTIONS, to: string },
+    run: (positionals, { to, ...values }) => move(positionals, textOf(to), retrieveOptions(values)),
   },
   demo: {
     usage: 'FOLDER [--to AE@host:port] [--from AE]',

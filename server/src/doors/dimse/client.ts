@@ -9,13 +9,17 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '@lightbox/core/base/uid.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { texts } from '@lightbox/core/dicom/values.ts';
 import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
 import { APPLICATION_CONTEXT, type AssociateAccept, writePdu } from '@lightbox/core/dimse/pdu.ts';
 import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
+import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { STATUS, statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
+import { type IncomingObject, type ObjectSink, Taking } from './incoming-object.ts';
 import { sendMessage } from './outgoing-message.ts';
 
 export interface ClientOptions {
@@ -32,6 +36,8 @@ export interface ClientOptions {
   readonly timeoutMs?: number | undefined;
   /** Ask for relational queries (PS3.4 §C.5.1.1) of these SOP classes. */
   readonly relational?: readonly string[] | undefined;
+  /** SOP classes whose objects are taken on this association, for C-GET (role selection, PS3.7 §D.3.3.4). */
+  readonly takes?: readonly string[] | undefined;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -54,8 +60,25 @@ export interface StoreOptions {
 }
 
 interface Message {
+  readonly contextId: number;
   readonly command: Command;
+  /** Undefined when there is none, or when it was taken while it came. */
   readonly dataSet: Buffer | undefined;
+}
+
+export interface RetrieveOptions {
+  /** The counters as the peer tells them. */
+  readonly progress?: ((counts: Partial<SubOperations>) => void) | undefined;
+  /** Sends C-CANCEL when aborted; what the peer still sends is taken. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a retrieval ended, in the peer's words. */
+export interface RetrieveAnswer {
+  readonly status: number;
+  readonly comment: string | undefined;
+  readonly counts: Partial<SubOperations>;
+  readonly failedUids: readonly string[];
 }
 
 /** An open association. One operation at a time. */
@@ -185,11 +208,94 @@ export class DimseClient {
     }
   }
 
-  /** @throws Fault as `#message`. A peer that has ended its search meanwhile answers with success. */
-  async #cancel(id: number, messageIdRespondedTo: number | undefined): Promise<void> {
+  /**
+   * C-GET: what matches comes on this association, which has to take its SOP classes (`takes`).
+   *
+   * @param take  Says where an object goes.
+   * @throws Fault DIMSE_NO_CONTEXT and as `#message`. A failure status is an answer.
+   */
+  get(
+    sopClassUid: string,
+    identifier: DataSet,
+    take: (object: IncomingObject) => Promise<ObjectSink>,
+    options: RetrieveOptions = {},
+  ): Promise<RetrieveAnswer> {
+    const command = this.#request(COMMANDS.getRequest, sopClassUid, 0x0001);
+    return this.#retrieve(command, sopClassUid, identifier, options, take);
+  }
+
+  /** C-MOVE: what matches is sent to `destination`, an AE title the peer knows. Throws as `get`. */
+  move(
+    sopClassUid: string,
+    identifier: DataSet,
+    destination: string,
+    options: RetrieveOptions = {},
+  ): Promise<RetrieveAnswer> {
+    const command = this.#request(COMMANDS.moveRequest, sopClassUid, 0x0001);
+    return this.#retrieve({ ...command, moveDestination: destination }, sopClassUid, identifier, options);
+  }
+
+  async #retrieve(
+    command: Command,
+    sopClassUid: string,
+    identifier: DataSet,
+    { progress, signal }: RetrieveOptions,
+    take?: (object: IncomingObject) => Promise<ObjectSink>,
+  ): Promise<RetrieveAnswer> {
+    const { id, transferSyntax } = this.#context(sopClassUid);
+    await this.#write(writeMessage(id, command, writeDataSet(identifier, transferSyntax), this.#peerMaxPdu));
+    // A whole message in one write: it may go out between two others.
+    const cancel = (): void => void this.#sendCancel(id, command.messageId).catch(() => undefined);
+    if (signal?.aborted === true) cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      for (;;) {
+        const stored: { taking?: Taking } = {};
+        const message = await this.#message(async (request, contextId) => {
+          const context = this.#accepted.find((one) => one.id === contextId);
+          if (request.commandField !== COMMANDS.storeRequest || !take || !context) return undefined;
+          stored.taking = new Taking(take, request, context.transferSyntax);
+          return stored.taking;
+        });
+        const { status = STATUS.success, errorComment, commandField } = message.command;
+        if (commandField === COMMANDS.storeRequest) {
+          await this.#answerStore(message, (await stored.taking?.end()) ?? STATUS.noSuchSopClass);
+          continue;
+        }
+        const { remaining, completed, failed, warnings } = message.command;
+        const counts = Object.fromEntries(
+          Object.entries({ remaining, completed, failed, warnings }).filter(([, one]) => one !== undefined),
+        ) as Partial<SubOperations>;
+        progress?.(counts);
+        if (statusKind(status) === 'pending') continue;
+        const list =
+          message.dataSet && readDataSet(message.dataSet, transferSyntax, { onMismatch: 'warn' }).dataSet;
+        const failedUids = list ? texts(list, Tags.FailedSOPInstanceUIDList) : [];
+        return { status, comment: errorComment, counts, failedUids };
+      }
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  #answerStore({ contextId, command }: Message, status: number): Promise<void> {
+    const { affectedSopClassUid, affectedSopInstanceUid, messageId: messageIdRespondedTo } = command;
+    const response: Command = {
+      ...{ commandField: COMMANDS.storeResponse, affectedSopClassUid, affectedSopInstanceUid },
+      ...{ messageIdRespondedTo, dataSetType: NO_DATA_SET, status },
+    };
+    return this.#write(writeMessage(contextId, response, undefined, this.#peerMaxPdu));
+  }
+
+  #sendCancel(id: number, messageIdRespondedTo: number | undefined): Promise<void> {
     const commandField = COMMANDS.cancelRequest;
     const command = { commandField, messageIdRespondedTo, dataSetType: NO_DATA_SET };
-    await this.#write(writeMessage(id, command, undefined, this.#peerMaxPdu));
+    return this.#write(writeMessage(id, command, undefined, this.#peerMaxPdu));
+  }
+
+  /** @throws Fault as `#message`. A peer that has ended its search meanwhile answers with success. */
+  async #cancel(id: number, messageId: number | undefined): Promise<void> {
+    await this.#sendCancel(id, messageId);
     for (;;) {
       const { status = STATUS.success } = (await this.#message()).command;
       if (statusKind(status) !== 'pending') return;
@@ -233,6 +339,7 @@ export class DimseClient {
         user: {
           ...{ maxPdu: MAX_PDU, implementationClassUid: IMPLEMENTATION_CLASS_UID },
           implementationVersion: IMPLEMENTATION_VERSION_NAME,
+          roles: options.takes?.map((sopClassUid) => ({ sopClassUid, scu: false, scp: true })),
           extended: options.relational?.map((sopClassUid) => ({ sopClassUid, info: Uint8Array.of(1) })),
         },
       }),
@@ -262,24 +369,39 @@ export class DimseClient {
     return { commandField, affectedSopClassUid, dataSetType, messageId: this.#messageId, priority: 0 };
   }
 
-  async #message(): Promise<Message> {
-    let command: Command | undefined;
+  /** @param into  Where the data set goes while it comes, if not into memory. */
+  async #message(
+    into?: (command: Command, contextId: number) => Promise<Taking | undefined>,
+  ): Promise<Message> {
+    let open: { readonly contextId: number; readonly command: Command } | undefined;
+    let taking: Taking | undefined;
     const parts: Buffer[] = [];
     let length = 0;
-    for (;;) {
-      const value = await this.#next();
-      if (value.type !== 'pdv') throw new Fault('DIMSE_ABORTED');
-      const event = this.#assembler.take(value);
-      if (!event) continue;
-      if (event.kind === 'command') {
-        command = event.command;
-        if (command.dataSetType === NO_DATA_SET) return { command, dataSet: undefined };
-      } else {
-        length += event.bytes.length;
-        if (length > MAX_ANSWER_BYTES) throw new Fault('PDU_LENGTH', { what: 'data set of an answer' });
-        if (event.bytes.length > 0) parts.push(Buffer.from(event.bytes));
-        if (event.last && command) return { command, dataSet: Buffer.concat(parts) };
+    try {
+      for (;;) {
+        const value = await this.#next();
+        if (value.type !== 'pdv') throw new Fault('DIMSE_ABORTED');
+        const event = this.#assembler.take(value);
+        if (!event) continue;
+        if (event.kind === 'command') {
+          open = event;
+          if (open.command.dataSetType === NO_DATA_SET) return { ...open, dataSet: undefined };
+          taking = await into?.(open.command, open.contextId);
+          continue;
+        }
+        if (taking) await taking.write(event.bytes);
+        else {
+          length += event.bytes.length;
+          if (length > MAX_ANSWER_BYTES) throw new Fault('PDU_LENGTH', { what: 'data set of an answer' });
+          if (event.bytes.length > 0) parts.push(Buffer.from(event.bytes));
+        }
+        if (event.last && open) return { ...open, dataSet: taking ? undefined : Buffer.concat(parts) };
       }
+    } catch (error) {
+      // What comes next could not be understood, or nothing does.
+      this.#socket.destroy();
+      await taking?.breakOff();
+      throw error;
     }
   }
 

@@ -84,6 +84,14 @@ export function routeTo({ config, renderer, log }: DoorParts, { device, originat
   }
 
   async function send(ref: InstanceRef): Promise<number | Fault> {
+    const first = await trySend(ref);
+    // It may have been the association and not the object: storing twice is the same as once (PS3.4 §B.2.2).
+    const again =
+      first instanceof Fault && first.code === 'DIMSE_ABORTED' && !dead && client?.usable !== true;
+    return again ? trySend(ref) : first;
+  }
+
+  async function trySend(ref: InstanceRef): Promise<number | Fault> {
     if (dead) return dead;
     const group = groups.find(({ classes }) => classes.has(ref.sopClassUid));
     if (!group) return new Fault('INTERNAL', { what: 'an object without a group' });
