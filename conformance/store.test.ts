@@ -11,6 +11,7 @@ import { describeWith, manifest } from '../tools/testing.ts';
 import {
   Capture,
   contextProfile,
+  DCMTK_SENDS,
   dumpUids,
   run,
   storescu,
@@ -18,28 +19,6 @@ import {
   type FileNames,
 } from './support/dcmtk.ts';
 import { Lightbox } from './support/lightbox.ts';
-
-/** Syntaxes DCMTK 3.6.7 can put on the wire; the rest are sent by our own `send` (send.test.ts). */
-const DCMTK_SENDS = new Set([
-  '1.2.840.10008.1.2',
-  '1.2.840.10008.1.2.1',
-  '1.2.840.10008.1.2.2',
-  '1.2.840.10008.1.2.1.99',
-  '1.2.840.10008.1.2.5',
-  '1.2.840.10008.1.2.4.50',
-  '1.2.840.10008.1.2.4.51',
-  '1.2.840.10008.1.2.4.53',
-  '1.2.840.10008.1.2.4.55',
-  '1.2.840.10008.1.2.4.57',
-  '1.2.840.10008.1.2.4.70',
-  '1.2.840.10008.1.2.4.80',
-  '1.2.840.10008.1.2.4.81',
-  '1.2.840.10008.1.2.4.90',
-  '1.2.840.10008.1.2.4.91',
-  '1.2.840.10008.1.2.4.100',
-  '1.2.840.10008.1.2.4.102',
-  '1.2.840.10008.1.2.4.107',
-]);
 
 /** Retired JPEG processes, and process 14, which storescp does not accept: there is nothing to compare with. */
 const NOT_CAPTURED = new Set(['1.2.840.10008.1.2.4.53', '1.2.840.10008.1.2.4.55', '1.2.840.10008.1.2.4.57']);

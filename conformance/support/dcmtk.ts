@@ -87,6 +87,28 @@ export async function dumpUids(files: readonly string[]): Promise<FileNames[]> {
   return found;
 }
 
+/** Syntaxes DCMTK 3.6.7 can put on the wire; the rest are sent by our own `send` (send.test.ts). */
+export const DCMTK_SENDS: ReadonlySet<string> = new Set([
+  '1.2.840.10008.1.2',
+  '1.2.840.10008.1.2.1',
+  '1.2.840.10008.1.2.2',
+  '1.2.840.10008.1.2.1.99',
+  '1.2.840.10008.1.2.5',
+  '1.2.840.10008.1.2.4.50',
+  '1.2.840.10008.1.2.4.51',
+  '1.2.840.10008.1.2.4.53',
+  '1.2.840.10008.1.2.4.55',
+  '1.2.840.10008.1.2.4.57',
+  '1.2.840.10008.1.2.4.70',
+  '1.2.840.10008.1.2.4.80',
+  '1.2.840.10008.1.2.4.81',
+  '1.2.840.10008.1.2.4.90',
+  '1.2.840.10008.1.2.4.91',
+  '1.2.840.10008.1.2.4.100',
+  '1.2.840.10008.1.2.4.102',
+  '1.2.840.10008.1.2.4.107',
+]);
+
 /** A storescu/storescp configuration with one profile: these SOP classes, each with exactly one transfer syntax. */
 export function contextProfile(
   folder: string,
