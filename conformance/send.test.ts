@@ -33,9 +33,12 @@ describeWith(['dcmdump', 'testdata'], 'lightbox send of what DCMTK cannot send',
 
   it('keeps every data set as it came', async () => {
     // Without UIDs of study, series and instance an object belongs nowhere and is refused (PS3.4 §B.2.3: 0xC000).
-    const objects = (await dumpUids(rows.map((row) => row.file))).filter((names) =>
-      [names.studyUid, names.seriesUid, names.sopUid].every(isUid),
-    );
+    const objects = (
+      await dumpUids(
+        rows.map((row) => row.file),
+        '+f',
+      )
+    ).filter((names) => [names.studyUid, names.seriesUid, names.sopUid].every(isUid));
     const syntaxes = new Set(rows.map((row) => row.transferSyntax));
     for (const syntax of ['201', '202', '203'].map((last) => `1.2.840.10008.1.2.4.${last}`))
       expect(syntaxes).toContain(syntax);

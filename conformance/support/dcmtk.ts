@@ -52,15 +52,22 @@ export interface FileNames {
   readonly seriesUid: string;
 }
 
-/** The identifying UIDs of files as dcmdump reads them; files it cannot read are left out. */
-export async function dumpUids(files: readonly string[]): Promise<FileNames[]> {
+/**
+ * The identifying UIDs of files as dcmdump reads them; files it cannot read are left out.
+ *
+ * @param reading  `+fo`: only files with meta that DCMTK finds right; `+f`: also those of transfer syntaxes it does not know.
+ */
+export async function dumpUids(
+  files: readonly string[],
+  reading: '+fo' | '+f' = '+fo',
+): Promise<FileNames[]> {
   const found: FileNames[] = [];
   for (const file of files) {
     const { output } = await run('dcmdump', [
       '-q',
       // Names of enclosing sequences before nested elements, so that only those of the object itself match.
       '+p',
-      '+fo',
+      reading,
       '+P',
       '0008,0016',
       '+P',
