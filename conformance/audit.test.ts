@@ -167,6 +167,8 @@ describe('the audit trail', () => {
     let secret = '';
     let codes: string[] = [];
     let device = '';
+    let trusted = '';
+    let issued = { certificate: '', privateKey: '' };
     let key = '';
     const half = async (): Promise<string> =>
       cookieOf(await send('POST', '/api/auth/sign-in/email', '', signIn));
@@ -219,6 +221,23 @@ describe('the audit trail', () => {
       },
       'PUT /api/devices/{id}': () => send('PUT', `/api/devices/${device}`, admin, { aeTitle: 'CT2' }),
       'DELETE /api/devices/{id}': () => send('DELETE', `/api/devices/${device}`, admin),
+      'POST /api/certificates/authority': () => send('POST', '/api/certificates/authority', admin, {}),
+      'POST /api/certificates/own': () => send('POST', '/api/certificates/own', admin, {}),
+      'POST /api/certificates/issued': async () => {
+        const answer = await send('POST', '/api/certificates/issued', admin, { commonName: 'CT1' });
+        issued = (await answer.clone().json()) as typeof issued;
+        return answer;
+      },
+      'PUT /api/certificates/own': () =>
+        send('PUT', '/api/certificates/own', admin, { ...issued, aeTitle: 'X' }),
+      'POST /api/certificates/trusted': async () => {
+        const answer = await send('POST', '/api/certificates/trusted', admin, issued);
+        trusted = ((await answer.clone().json()) as { id: string }).id;
+        return answer;
+      },
+      'DELETE /api/certificates/{id}': () => send('DELETE', `/api/certificates/${trusted}`, admin),
+      'POST /api/local-aes': () => send('POST', '/api/local-aes', admin, { aeTitle: 'SECOND' }),
+      'DELETE /api/local-aes/{aeTitle}': () => send('DELETE', '/api/local-aes/SECOND', admin),
       'POST /api/users': () =>
         send('POST', '/api/users', admin, { name: 'n', email: 'n@example.org', roles: ['referrer'] }),
       'PUT /api/users/{id}': async () => {

@@ -99,6 +99,8 @@ export class Lightbox {
           LIGHTBOX_DATA: this.data,
           LIGHTBOX_HTTP_PORT: String(this.httpPort),
           LIGHTBOX_DICOM_PORT: String(this.dicomPort),
+          // The default port is one for the whole machine.
+          LIGHTBOX_DICOM_TLS_PORT: '0',
           LIGHTBOX_HTTP_HOST: '127.0.0.1',
           ...this.#env,
         },

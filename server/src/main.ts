@@ -13,17 +13,21 @@ import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
 import { startDimseDoor } from './doors/dimse/door.ts';
 import { echoDevice } from './doors/dimse/reach.ts';
+import { dialOf } from './doors/dimse/tls-client.ts';
 import { webDoor } from './doors/web/door.ts';
 import { createApiKeys } from './identity/api-keys.ts';
 import { openAudit } from './identity/audit.ts';
 import { createAuth } from './identity/auth.ts';
+import { openCertificates } from './identity/certificates.ts';
 import { openDevices } from './identity/devices.ts';
 import { guard } from './identity/guard.ts';
 import { identityMigrations } from './identity/migrations.ts';
+import { openLocalAes } from './identity/local-aes.ts';
 import { createPeople } from './identity/people.ts';
 import { allows } from './identity/rights.ts';
 import { createSessions } from './identity/sessions.ts';
 import { createThrottle } from './identity/throttle.ts';
+import { createUserIdentities } from './identity/user-identity.ts';
 import type { Principal } from './identity/types.ts';
 import { type Config, loadConfig } from './platform/config.ts';
 import { migrate, openDatabase } from './platform/database.ts';
@@ -68,17 +72,27 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const jobs = openJobs(database, log);
     const events = keep('events', await openEvents(database, log), (one) => one.close());
     const audit = keep('audit', openAudit(database, log), (one) => one.close());
-    const devices = keep(
-      'devices',
-      await openDevices({ database, events, audit, log, aeTitle: config.dicom.aeTitle }),
-      (one) => one.close(),
+    const { aeTitle } = config.dicom;
+    const localAes = keep('AE titles', await openLocalAes({ database, events, audit, aeTitle }), (one) =>
+      one.close(),
+    );
+    const devices = keep('devices', await openDevices({ database, events, audit, log, localAes }), (one) =>
+      one.close(),
+    );
+    const certificates = keep('certificates', await openCertificates({ database, events, audit }), (one) =>
+      one.close(),
     );
     const keys = createApiKeys({ database, audit });
     const people = createPeople({ database, audit });
     const auth = await createAuth({ database, log, publicUrl: config.publicUrl });
     const { idleLockSeconds, publicUrl } = config;
     const sessions = createSessions({ auth, database, keys, audit, idleLockSeconds });
+    const throttle = createThrottle();
+    const identities = createUserIdentities({ people, keys, throttle, audit });
     const metrics = createMetrics();
+    const countTls = metrics.counter('lightbox_dicom_tls_refused_total', 'TLS handshakes refused', [
+      'reason',
+    ]);
     const kept = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
     const archive = { ...kept, ingest: meterIngest(kept.ingest, metrics) };
     const renderer = keep(
@@ -92,7 +106,10 @@ export async function start(config: Config, log: Log): Promise<Running> {
     guard(http, { sessions, audit, publicUrl });
     const dimse = keep(
       'dimse',
-      await startDimseDoor({ config: config.dicom, archive, renderer, devices, audit, log }),
+      await startDimseDoor({
+        ...{ config: config.dicom, archive, renderer, devices, certificates, identities, audit, log },
+        tlsRefused: (reason) => countTls({ reason }),
+      }),
       (one) => one.close(),
     );
     await http.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log });
@@ -102,19 +119,27 @@ export async function start(config: Config, log: Log): Promise<Running> {
         archive,
         audit,
         auth,
+        certificates,
         database,
         devices,
         events,
         keys,
+        localAes,
         metrics,
         people,
         renderer,
         sessions,
-        throttle: createThrottle(),
+        throttle,
       },
-      echo: (device) => echoDevice(device, config.dicom.aeTitle),
+      echo: (device) =>
+        echoDevice(device, aeTitle, dialOf(device, aeTitle, certificates, config.dicom.tls.profile)),
       dicomDoor: () => ({
-        ...{ port: dimse.port, associations: dimse.associations(), listening: dimse.listening() },
+        ...{
+          port: dimse.port,
+          tlsPort: dimse.tlsPort(),
+          associations: dimse.associations(),
+          listening: dimse.listening(),
+        },
       }),
     });
     await webDoor(http);

@@ -48,6 +48,31 @@ export const FAULTS = {
   USER_EXISTS: row(409, 0x0111, 'There is a person with this e-mail address already.'),
   LAST_ADMINISTRATOR: row(409, 0x0110, 'At least one active administrator has to remain.'),
   DEVICE_EXISTS: row(409, 0x0111, 'There is a device with this AE title already.'),
+  CERTIFICATE_UNREADABLE: row(
+    400,
+    0x0110,
+    'The certificate cannot be read. PEM text is needed: -----BEGIN CERTIFICATE-----.',
+  ),
+  CERTIFICATE_EXPIRED: row(400, 0x0110, 'The certificate has expired.'),
+  CERTIFICATE_NOT_YET: row(400, 0x0110, 'The certificate is not valid yet. Is the clock right?'),
+  CERTIFICATE_WEAK: row(
+    400,
+    0x0110,
+    'The key or the signature of the certificate is too weak for TLS today.',
+  ),
+  CERTIFICATE_KEY: row(
+    400,
+    0x0110,
+    'The private key is not a PEM key without password, or belongs to another certificate.',
+  ),
+  CERTIFICATE_CHAIN: row(
+    400,
+    0x0110,
+    'The certificates do not form a chain: each has to be issued by the one after it.',
+  ),
+  CERTIFICATE_NONE: row(409, 0x0110, 'There is no certificate authority of our own yet. Make one first.'),
+  CERTIFICATE_KNOWN: row(409, 0x0111, 'This certificate is trusted already.'),
+  AE_KNOWN: row(409, 0x0111, 'This is one of our AE titles already.'),
   AUDIT_BEHIND: row(503, 0xa700, 'The audit trail cannot be written, so nothing that needs it is done.'),
   // --- upload and documents
   UPLOAD_ZIP: row(400, 0xc000, 'The ZIP file is damaged or not well formed.'),
@@ -150,6 +175,7 @@ export const FAULTS = {
   DIMSE_ABORTED: row(502, 0x0110, 'The association was aborted or the connection was lost.'),
   DIMSE_TIMEOUT: row(504, 0x0110, 'The peer did not answer in time.'),
   DIMSE_UNREACHABLE: row(502, 0x0110, 'The peer cannot be reached.'),
+  TLS_FAILED: row(502, 0x0110, 'The peer and we could not agree on TLS, or its certificate is not trusted.'),
   DIMSE_STATUS: row(502, 0x0110, 'The peer answered with a failure status.'),
   // --- starting (server/platform)
   CONFIG_VALUE: row(500, 0x0110, 'A setting has a value that is not possible. See docs/configuration.md.'),

@@ -318,6 +318,13 @@ export const SrNode: z.ZodType<SrNode> = z
 export const DeviceVerb = z.enum(['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit']);
 /** PS3.5 §6.2 AE: 1-16 characters of the default repertoire without backslash and control characters. */
 export const AeTitle = z.string().regex(/^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$/);
+/** SHA-256 in hex; colons and capitals, as other programs print it, are taken too. Answers have neither. */
+export const Fingerprint = z.string().regex(/^([0-9A-Fa-f]{2}[: ]?){32}$/);
+/** The one certificate of a device, or whichever a trusted authority issues to a name. */
+export const BoundCertificate = z.discriminatedUnion('by', [
+  z.object({ by: z.literal('fingerprint'), fingerprint: Fingerprint }),
+  z.object({ by: z.literal('subject'), subject: z.string().min(1).max(500), authority: Fingerprint }),
+]);
 export const DeviceInput = z.object({
   aeTitle: AeTitle,
   description: z.string().max(200).default(''),
@@ -325,6 +332,14 @@ export const DeviceInput = z.object({
   port: z.number().int().min(1).max(65535).nullable().default(null),
   checkAddress: z.boolean().default(false),
   verbs: z.array(DeviceVerb).default(['echo', 'store']),
+  /** We reach it by TLS. */
+  tls: z.boolean().default(false),
+  /** It has to reach us by TLS. */
+  tlsOnly: z.boolean().default(false),
+  certificate: BoundCertificate.nullable().default(null),
+  identity: z.enum(['optional', 'named', 'verified']).default('optional'),
+  /** Which of our AE titles it may call; empty: all. */
+  calledAes: z.array(AeTitle).max(50).default([]),
 });
 export const Device = DeviceInput.extend({ id: z.string() });
 export const RefusedDevice = z.object({
@@ -334,12 +349,71 @@ export const RefusedDevice = z.object({
   reason: z.string(),
   count: z.number().int(),
   lastAt: z.iso.datetime(),
+  /** SHA-256 of the certificate it showed; empty when none. */
+  fingerprint: z.string(),
 });
 export const EchoResult = z.object({
   ok: z.boolean(),
   milliseconds: z.number(),
   /** Plain language: "answered", "connection refused: is the program running on that port?", ... */
   diagnosis: z.string(),
+});
+
+// --- our AE titles: GET/POST /api/local-aes, DELETE /api/local-aes/:aeTitle
+export const LocalAeInput = z.object({
+  aeTitle: AeTitle,
+  description: z.string().max(200).default(''),
+  verbs: z.array(DeviceVerb).default([...DeviceVerb.options]),
+});
+/** `main`: the one of the settings. */
+export const LocalAe = LocalAeInput.extend({ main: z.boolean() });
+
+// --- certificates: GET /api/certificates and the routes below it
+const Pem = z.string().min(1).max(65_536);
+export const Certificate = z.object({
+  id: z.string(),
+  role: z.enum(['authority', 'own', 'trusted']),
+  /** Own ones: who presents it; null: all of our AE titles that have none of their own. */
+  aeTitle: z.string().nullable(),
+  label: z.string(),
+  fingerprint: z.string(),
+  subject: z.string(),
+  issuer: z.string(),
+  names: z.string(),
+  authority: z.boolean(),
+  notBefore: z.iso.datetime(),
+  notAfter: z.iso.datetime(),
+});
+export const Certificates = z.object({
+  certificates: z.array(Certificate),
+  /** `port` is the one that is listening; null: none is. `off`: the settings say so. */
+  listener: z.object({
+    port: z.number().int().nullable(),
+    off: z.boolean(),
+    clients: z.enum(['required', 'optional']),
+  }),
+});
+/** Host names and addresses; empty: those this machine knows of. */
+const Names = z
+  .array(z.string().regex(/^[A-Za-z0-9.:*_-]{1,253}$/))
+  .max(50)
+  .default([]);
+export const OwnCertificateInput = z.object({ aeTitle: AeTitle.nullable().default(null), names: Names });
+export const GivenCertificateInput = z.object({
+  aeTitle: AeTitle.nullable().default(null),
+  /** The certificate, then its chain. */
+  certificate: Pem,
+  privateKey: Pem,
+});
+export const TrustInput = z.object({ label: z.string().max(100).default(''), certificate: Pem });
+export const IssueInput = z.object({ commonName: z.string().trim().min(1).max(64), names: Names });
+/** Shown once: the key is not kept. */
+export const IssuedCertificate = z.object({
+  certificate: z.string(),
+  privateKey: z.string(),
+  authority: z.string(),
+  fingerprint: z.string(),
+  notAfter: z.iso.datetime(),
 });
 
 // --- people: GET/POST /api/users, PUT /api/users/:id; POST returns a one-time invitation link
@@ -451,5 +525,10 @@ export const Status = z.object({
   bytes: z.number(),
   freeBytes: z.number(),
   full: z.boolean(),
-  dicom: z.object({ aeTitle: z.string(), port: z.number().int(), associations: z.number().int() }),
+  dicom: z.object({
+    aeTitle: z.string(),
+    port: z.number().int(),
+    tlsPort: z.number().int().nullable(),
+    associations: z.number().int(),
+  }),
 });

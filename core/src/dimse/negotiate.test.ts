@@ -184,15 +184,20 @@ describe('user information (PS3.7 §D.3.3)', () => {
   });
 
   it.each([
-    [1, true, true],
-    [1, false, false],
-    // A positive answer would claim that passcode, ticket or assertion was verified (PS3.7 §D.3.3.7.2).
-    [2, true, false],
-    [3, true, false],
-    [4, true, false],
-    [5, true, false],
-  ])('identity of type %i, answer requested %s: answered %s', (type, responseRequested, answered) => {
-    const identity = { type, responseRequested, primary: Uint8Array.of(65), secondary: new Uint8Array(0) };
-    expect(userOf({ identity }).identityResponse !== undefined).toBe(answered);
+    [1, true, true, true],
+    [2, true, true, true],
+    [5, true, true, true],
+    [1, false, true, false],
+    // A positive answer claims that the user was checked (PS3.7 §D.3.3.7.2).
+    [2, true, false, false],
+  ])('user of type %i, answer requested %s, accepted %s: answered %s', (type, asked, accepted, answered) => {
+    const identity = {
+      type,
+      responseRequested: asked,
+      primary: Uint8Array.of(65),
+      secondary: new Uint8Array(0),
+    };
+    const found = negotiate(request([context(1, CT, EXPLICIT)], { identity }), 65536, accepted);
+    expect(found.accept.user.identityResponse).toEqual(answered ? new Uint8Array(0) : undefined);
   });
 });

@@ -95,8 +95,13 @@ export function chooseTransferSyntax(
     : first;
 }
 
-/** Our answer to a request that is let in. `maxPdu` is the longest P-DATA-TF we take. */
-export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated {
+/**
+ * Our answer to a request that is let in.
+ *
+ * @param maxPdu         The longest P-DATA-TF we take.
+ * @param userAccepted   The user it names was checked and is content: said when it asks (PS3.7 §D.3.3.7.2).
+ */
+export function negotiate(request: AssociateRequest, maxPdu: number, userAccepted = false): Negotiated {
   const contexts = new Map<number, Context>();
   const ids = new Map<number, number>();
   const asked = new Map((request.user.roles ?? []).map((role) => [role.sopClassUid, role]));
@@ -147,9 +152,8 @@ export function negotiate(request: AssociateRequest, maxPdu: number): Negotiated
       ...(window ? { window: { invoked, performed } } : {}),
       ...(roles.length ? { roles } : {}),
       ...(extended.length ? { extended } : {}),
-      // PS3.7 §D.3.3.7.2: the answer to a name alone is an empty field. Passcodes, tickets and assertions are not verified
-      // here; a positive answer would claim that they were, and its absence leaves the decision to the peer.
-      ...(identity?.type === 1 && identity.responseRequested ? { identityResponse: new Uint8Array(0) } : {}),
+      // PS3.7 §D.3.3.7.2: empty for names, passcodes and tokens. Its absence leaves the decision to the peer.
+      ...(userAccepted && identity?.responseRequested ? { identityResponse: new Uint8Array(0) } : {}),
     },
   };
   return {

@@ -12,7 +12,20 @@ import type { Database } from '../platform/database.ts';
 import type { Events } from '../platform/events.ts';
 import type { Log } from '../platform/log.ts';
 import { VERB_RIGHTS } from './rights.ts';
-import type { AdmitAnswer, Audit, Device, Devices, DeviceVerb, Principal, RefusedDevice } from './types.ts';
+import type { LocalAes } from './local-aes.ts';
+import {
+  type AdmitAnswer,
+  type Audit,
+  type BoundCertificate,
+  type Channel,
+  type Device,
+  type Devices,
+  type DeviceVerb,
+  IDENTITY_WANTED,
+  type IdentityWanted,
+  type Principal,
+  type RefusedDevice,
+} from './types.ts';
 
 declare module '../platform/events.ts' {
   interface EventTypes {
@@ -37,6 +50,21 @@ interface DeviceRow {
   port: number | null;
   check_address: boolean;
   verbs: DeviceVerb[];
+  tls: boolean;
+  tls_only: boolean;
+  certificate_fingerprint: string | null;
+  certificate_subject: string | null;
+  certificate_authority: string | null;
+  identity: string;
+  called_aes: string[];
+}
+
+/** Who asks to be let in, as far as it says. */
+interface Caller {
+  readonly callingAe: string;
+  readonly calledAe: string;
+  readonly remoteAddress: string;
+  readonly channel: Channel;
 }
 
 export interface OpenDevices extends Devices {
@@ -49,9 +77,9 @@ export async function openDevices(options: {
   readonly audit: Audit;
   readonly log: Log;
   /** Ours: what a device has to call. */
-  readonly aeTitle: string;
+  readonly localAes: Pick<LocalAes, 'byAeTitle' | 'main'>;
 }): Promise<OpenDevices> {
-  const { database, events, audit, log, aeTitle } = options;
+  const { database, events, audit, log, localAes } = options;
   let known = new Map<string, Device>();
   const addresses = new Map<string, { at: number; found: readonly string[] }>();
   const refusals = new Map<string, RefusedDevice>();
@@ -82,10 +110,10 @@ export async function openDevices(options: {
     const batch = [...refusals.values()];
     refusals.clear();
     await database.pool.query(
-      `INSERT INTO refused_device (calling_ae, called_ae, remote_address, reason, count, last_at)
-       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::timestamptz[])
+      `INSERT INTO refused_device (calling_ae, called_ae, remote_address, reason, count, last_at, fingerprint)
+       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::text[])
        ON CONFLICT (calling_ae, called_ae, remote_address) DO UPDATE
-       SET reason = excluded.reason, count = refused_device.count + excluded.count, last_at = excluded.last_at`,
+       SET reason = excluded.reason, fingerprint = excluded.fingerprint, count = refused_device.count + excluded.count, last_at = excluded.last_at`,
       [
         batch.map((one) => one.callingAe),
         batch.map((one) => one.calledAe),
@@ -93,6 +121,7 @@ export async function openDevices(options: {
         batch.map((one) => one.reason),
         batch.map((one) => one.count),
         batch.map((one) => one.lastAt),
+        batch.map((one) => one.fingerprint),
       ],
     );
     await database.pool.query(
@@ -115,40 +144,44 @@ export async function openDevices(options: {
     await flushing;
   }
 
-  function refuse(
-    request: { callingAe: string; calledAe: string; remoteAddress: string },
-    reason: 3 | 7,
-    words: string,
-  ): AdmitAnswer {
-    const callingAe = tidy(request.callingAe);
-    const calledAe = tidy(request.calledAe);
-    const key = JSON.stringify([callingAe, calledAe, request.remoteAddress]);
+  function refuse(caller: Caller, reason: 3 | 7, words: string): AdmitAnswer {
+    const callingAe = tidy(caller.callingAe);
+    const calledAe = tidy(caller.calledAe);
+    const { remoteAddress, channel } = caller;
+    const key = JSON.stringify([callingAe, calledAe, remoteAddress]);
     const before = refusals.get(key);
     if (before || refusals.size < REFUSED_LIMIT) {
       refusals.set(key, {
-        callingAe,
-        calledAe,
-        remoteAddress: request.remoteAddress,
-        reason: words,
-        count: (before?.count ?? 0) + 1,
-        lastAt: new Date(),
+        ...{ callingAe, calledAe, remoteAddress, reason: words },
+        ...{ count: (before?.count ?? 0) + 1, lastAt: new Date() },
+        fingerprint: channel.certificate?.fingerprint ?? '',
       });
       timer ??= setTimeout(() => void flushRefusals(), REFUSED_FLUSH_MS);
     }
+    const { fingerprint } = channel.certificate ?? {};
     audit.record({
-      event: 'association.refused',
-      outcome: 'refused',
+      ...{ event: 'association.refused', outcome: 'refused' },
       principal: {
-        kind: 'device',
-        id: callingAe,
-        name: callingAe,
-        roles: [],
-        rights: [],
-        remoteAddress: request.remoteAddress,
+        ...{ kind: 'device', id: callingAe, name: callingAe, roles: [], rights: [], remoteAddress },
       },
-      detail: { reason: words, calledAe },
+      detail: {
+        ...{ reason: words, calledAe, tls: channel.tls },
+        ...(fingerprint === undefined ? {} : { fingerprint }),
+      },
     });
     return { admitted: false, reason };
+  }
+
+  /** Why a known device may not come in over this connection; undefined: it may. */
+  async function objection(device: Device, caller: Caller): Promise<string | undefined> {
+    const { channel } = caller;
+    if (!channel.tls && (device.tlsOnly || device.certificate)) return 'has to use TLS';
+    if (device.certificate && !isBound(device.certificate, channel))
+      return channel.certificate ? 'shows another certificate than its own' : 'shows no certificate';
+    if (!device.checkAddress) return undefined;
+    const from = plainAddress(caller.remoteAddress);
+    const allowed = device.host === undefined ? [] : await addressesOf(device.host);
+    return allowed.some((one) => plainAddress(one) === from) ? undefined : 'not from its own address';
   }
 
   return {
@@ -160,19 +193,21 @@ export async function openDevices(options: {
       // From this machine a stranger may echo and send, and nothing else.
       if (!device && request.services?.every((verb) => !LOOPBACK_VERBS.includes(verb)))
         return refuse(request, 3, 'calling AE title not known');
+      const calledAe = request.calledAe.trim();
+      const local = localAes.byAeTitle(calledAe);
       // A newcomer tries storescu with its default called AE title on the same machine.
-      if (request.calledAe.trim() !== aeTitle && !loopback)
-        return refuse(request, 7, 'called AE title is not ours');
-      if (device?.checkAddress) {
-        const from = plainAddress(request.remoteAddress);
-        const allowed = device.host === undefined ? [] : await addressesOf(device.host);
-        if (!allowed.some((one) => plainAddress(one) === from))
-          return refuse(request, 3, 'not from its own address');
-      }
-      const verbs = device?.verbs ?? LOOPBACK_VERBS;
+      if (!local && !loopback) return refuse(request, 7, 'called AE title is not ours');
+      if (device && device.calledAes.length > 0 && !device.calledAes.includes(calledAe))
+        return refuse(request, 7, 'may not call this AE title');
+      const why = device && (await objection(device, request));
+      if (why !== undefined) return refuse(request, 3, why);
+      const offered = local?.verbs;
+      const verbs = (device?.verbs ?? LOOPBACK_VERBS).filter((verb) => offered?.includes(verb) ?? true);
       return {
         admitted: true,
         verbs,
+        identity: device?.identity ?? 'optional',
+        localAe: local?.aeTitle ?? localAes.main,
         principal: {
           kind: 'device',
           id: callingAe,
@@ -182,6 +217,14 @@ export async function openDevices(options: {
           remoteAddress: request.remoteAddress,
         },
       };
+    },
+    refuseIdentity: (caller, why) => void refuse(caller, 3, why),
+    refuseHandshake(remoteAddress, why, fingerprint) {
+      audit.record({
+        ...{ event: 'association.refused', outcome: 'refused' },
+        principal: { kind: 'device', id: '', name: '', roles: [], rights: [], remoteAddress },
+        detail: { reason: why, tls: true, ...(fingerprint === undefined ? {} : { fingerprint }) },
+      });
     },
     list: () => Promise.resolve([...known.values()]),
     byAeTitle: (title) => Promise.resolve(known.get(title.trim())),
@@ -195,14 +238,19 @@ export async function openDevices(options: {
         device.port ?? null,
         device.checkAddress,
         device.verbs,
+        device.tls,
+        device.tlsOnly,
+        device.certificate?.by === 'fingerprint' ? device.certificate.fingerprint : null,
+        device.certificate?.by === 'subject' ? device.certificate.subject : null,
+        device.certificate?.by === 'subject' ? device.certificate.authority : null,
+        device.identity,
+        device.calledAes,
       ];
       const { rows } = await database.pool
         .query<DeviceRow>(
           device.id === undefined
-            ? `INSERT INTO device (id, ae_title, description, host, port, check_address, verbs)
-               VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *`
-            : `UPDATE device SET ae_title = $2, description = $3, host = $4, port = $5, check_address = $6, verbs = $7
-               WHERE id = $1 RETURNING *`,
+            ? `INSERT INTO device (${DEVICE_COLUMNS}) VALUES (${DEVICE_VALUES}) RETURNING *`
+            : `UPDATE device SET (${DEVICE_COLUMNS}) = (${DEVICE_VALUES}) WHERE id = $1 RETURNING *`,
           values,
         )
         .catch((error: unknown) => {
@@ -237,6 +285,7 @@ export async function openDevices(options: {
         reason: string;
         count: number;
         last_at: Date;
+        fingerprint: string;
       }>('SELECT * FROM refused_device ORDER BY last_at DESC');
       return rows.map((row) => ({
         callingAe: row.calling_ae,
@@ -245,6 +294,7 @@ export async function openDevices(options: {
         reason: row.reason,
         count: row.count,
         lastAt: row.last_at,
+        fingerprint: row.fingerprint,
       }));
     },
     async close() {
@@ -271,7 +321,35 @@ const fromRow = (row: DeviceRow): Device => ({
   port: row.port ?? undefined,
   checkAddress: row.check_address,
   verbs: row.verbs,
+  tls: row.tls,
+  tlsOnly: row.tls_only,
+  certificate: boundOf(row),
+  identity: IDENTITY_WANTED.find((one) => one === row.identity) ?? ('verified' satisfies IdentityWanted),
+  calledAes: row.called_aes,
 });
+
+function boundOf(row: DeviceRow): BoundCertificate | undefined {
+  const { certificate_fingerprint: fingerprint, certificate_subject: subject } = row;
+  if (fingerprint !== null) return { by: 'fingerprint', fingerprint };
+  return subject === null
+    ? undefined
+    : { by: 'subject', subject, authority: row.certificate_authority ?? '' };
+}
+
+/** Whether the connection showed the certificate the device is bound to. */
+export function isBound(bound: BoundCertificate, { certificate }: Channel): boolean {
+  if (!certificate) return false;
+  return bound.by === 'fingerprint'
+    ? certificate.fingerprint === bound.fingerprint
+    : certificate.subject === bound.subject && certificate.authorities.includes(bound.authority);
+}
+
+const COLUMNS = [
+  ...['id', 'ae_title', 'description', 'host', 'port', 'check_address', 'verbs', 'tls', 'tls_only'],
+  ...['certificate_fingerprint', 'certificate_subject', 'certificate_authority', 'identity', 'called_aes'],
+];
+const DEVICE_COLUMNS = COLUMNS.join(', ');
+const DEVICE_VALUES = COLUMNS.map((_, index) => `$${index + 1}`).join(', ');
 
 /** The database answers 23505 when a unique column holds the value already. */
 export const isUniqueViolation = (error: unknown): boolean =>

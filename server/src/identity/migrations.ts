@@ -169,4 +169,46 @@ export const identityMigrations: Migrations = {
         FOR EACH STATEMENT EXECUTE FUNCTION audit_trail_refuse()`.execute(db);
     },
   },
+  '0204_tls': {
+    async up(db) {
+      // Keys lie beside the passwords' hashes and the sign-in secret: see docs/decisions/0031-tls.md.
+      await sql`
+        CREATE TABLE tls_certificate (
+          id text PRIMARY KEY,
+          role text NOT NULL CHECK (role IN ('authority', 'own', 'trusted')),
+          ae_title text,
+          label text NOT NULL,
+          certificate text NOT NULL,
+          private_key text,
+          fingerprint text NOT NULL,
+          created_at timestamptz NOT NULL DEFAULT now(),
+          CHECK ((role = 'trusted') = (private_key IS NULL))
+        )`.execute(db);
+      await sql`CREATE UNIQUE INDEX tls_certificate_authority ON tls_certificate (role) WHERE role = 'authority'`.execute(
+        db,
+      );
+      await sql`CREATE UNIQUE INDEX tls_certificate_own ON tls_certificate (coalesce(ae_title, '')) WHERE role = 'own'`.execute(
+        db,
+      );
+      await sql`CREATE UNIQUE INDEX tls_certificate_trusted ON tls_certificate (fingerprint) WHERE role = 'trusted'`.execute(
+        db,
+      );
+      await sql`
+        ALTER TABLE device
+          ADD tls boolean NOT NULL DEFAULT false,
+          ADD tls_only boolean NOT NULL DEFAULT false,
+          ADD certificate_fingerprint text,
+          ADD certificate_subject text,
+          ADD certificate_authority text,
+          ADD identity text NOT NULL DEFAULT 'optional' CHECK (identity IN ('optional', 'named', 'verified')),
+          ADD called_aes text[] NOT NULL DEFAULT '{}'`.execute(db);
+      await sql`ALTER TABLE refused_device ADD fingerprint text NOT NULL DEFAULT ''`.execute(db);
+      await sql`
+        CREATE TABLE local_ae (
+          ae_title text PRIMARY KEY,
+          description text NOT NULL DEFAULT '',
+          verbs text[] NOT NULL
+        )`.execute(db);
+    },
+  },
 };

@@ -42,6 +42,8 @@ export interface People {
     by: Principal,
   ): Promise<Person>;
   passwordIsRight(id: string, password: string): Promise<boolean>;
+  /** Who signs in with this e-mail address; undefined when nobody (any more) does. */
+  byEmail(email: string): Promise<Person | undefined>;
   preference(userId: string, key: string): Promise<unknown>;
   savePreference(userId: string, key: string, value: unknown): Promise<void>;
 }
@@ -196,6 +198,14 @@ export function createPeople(options: { readonly database: Database; readonly au
       );
       const stored = rows[0]?.password;
       return typeof stored === 'string' && verifyPassword(stored, password);
+    },
+
+    async byEmail(email) {
+      const { rows } = await database.pool.query<Row>(
+        `SELECT ${COLUMNS} FROM auth_user WHERE email = $1 AND active`,
+        [email.toLowerCase()],
+      );
+      return rows[0] && fromRow(rows[0]);
     },
 
     async preference(userId, key) {

@@ -51,6 +51,39 @@ export interface Device {
   /** When true a calling AE must come from `host`. */
   readonly checkAddress: boolean;
   readonly verbs: readonly DeviceVerb[];
+  /** We reach it by TLS. */
+  readonly tls: boolean;
+  /** It has to reach us by TLS. */
+  readonly tlsOnly: boolean;
+  /** The certificate it has to show, in both directions; then its AE title alone opens nothing. undefined: any trusted one. */
+  readonly certificate: BoundCertificate | undefined;
+  /** Which users it has to name (PS3.7 §D.3.3.7): none, one we know, or one that proves it. One that is named is always checked. */
+  readonly identity: IdentityWanted;
+  /** Which of our AE titles it may call; empty: all. */
+  readonly calledAes: readonly string[];
+}
+
+/** One certificate, or whichever an authority issues to a name: that one may be renewed without telling us. */
+export type BoundCertificate =
+  | { readonly by: 'fingerprint'; readonly fingerprint: string }
+  | { readonly by: 'subject'; readonly subject: string; /** Fingerprint. */ readonly authority: string };
+
+export const IDENTITY_WANTED = ['optional', 'named', 'verified'] as const;
+export type IdentityWanted = (typeof IDENTITY_WANTED)[number];
+
+/** How a peer reached us. */
+export interface Channel {
+  readonly tls: boolean;
+  /** The trusted certificate it showed. */
+  readonly certificate?: ShownCertificate | undefined;
+}
+
+/** What of a trusted certificate is compared; fingerprints are SHA-256, lower-case hex. */
+export interface ShownCertificate {
+  readonly fingerprint: string;
+  readonly subject: string;
+  /** Of those above it, up to the one that is trusted. */
+  readonly authorities: readonly string[];
 }
 
 /** A device that was turned away, kept so that a person can allow it with one click. */
@@ -61,10 +94,19 @@ export interface RefusedDevice {
   readonly reason: string;
   readonly count: number;
   readonly lastAt: Date;
+  /** SHA-256 of the certificate it showed; '' when none. */
+  readonly fingerprint: string;
 }
 
 export type AdmitAnswer =
-  | { readonly admitted: true; readonly principal: Principal; readonly verbs: readonly DeviceVerb[] }
+  | {
+      readonly admitted: true;
+      readonly principal: Principal;
+      readonly verbs: readonly DeviceVerb[];
+      readonly identity: IdentityWanted;
+      /** Which of our AE titles it means; the main one for a newcomer that called another. */
+      readonly localAe: string;
+    }
   /** PS3.8 §9.3.4: source 1 (service user), reason 3 (calling AE not recognized) or 7 (called AE not recognized). */
   | { readonly admitted: false; readonly reason: 3 | 7 };
 
@@ -76,7 +118,15 @@ export interface Devices {
     remoteAddress: string;
     /** What it proposes to do; undefined: not known. */
     services?: readonly DeviceVerb[] | undefined;
+    channel: Channel;
   }): Promise<AdmitAnswer>;
+  /** A peer that was let in so far, but whose user was not. */
+  refuseIdentity(
+    request: { callingAe: string; calledAe: string; remoteAddress: string; channel: Channel },
+    why: string,
+  ): void;
+  /** A connection that ended in the handshake: nobody gave a name yet. */
+  refuseHandshake(remoteAddress: string, why: string, fingerprint?: string): void;
   list(): Promise<Device[]>;
   byAeTitle(aeTitle: string): Promise<Device | undefined>;
   save(device: Omit<Device, 'id'> & { id?: string | undefined }, by: Principal): Promise<Device>;
@@ -95,6 +145,7 @@ export const AUDIT_EVENTS = [
   'user.changed',
   'apikey.changed',
   'device.changed',
+  'certificate.changed',
   'association.refused',
   'query',
   'view',

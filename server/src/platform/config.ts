@@ -5,6 +5,7 @@
  */
 import { resolve } from 'node:path';
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
+import type { TlsProfileName } from './tls-profile.ts';
 
 export interface Config {
   /** Absolute. */
@@ -14,6 +15,12 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly aeTitle: string;
+    readonly tls: {
+      /** 0: none. */
+      readonly port: number;
+      readonly clients: 'required' | 'optional';
+      readonly profile: TlsProfileName;
+    };
     readonly maxAssociations: number;
     readonly maxPdu: number;
     readonly idleSeconds: number;
@@ -48,6 +55,7 @@ export function loadConfig(env: Environment): Config {
       host: read('dicomHost'),
       port: read('dicomPort'),
       aeTitle: read('aeTitle'),
+      tls: { port: read('dicomTlsPort'), clients: read('dicomTlsClients'), profile: read('dicomTlsProfile') },
       maxAssociations: read('maxAssociations'),
       maxPdu: read('maxPdu'),
       idleSeconds: read('dicomIdleSeconds'),

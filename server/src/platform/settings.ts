@@ -4,6 +4,7 @@
  * Layer:  server/platform.
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
+import { TLS_PROFILES, type TlsProfileName } from './tls-profile.ts';
 
 export interface Setting<T> {
   readonly env: string;
@@ -92,6 +93,24 @@ export const SETTINGS = {
   ),
   dicomHost: setting('LIGHTBOX_DICOM_HOST', '0.0.0.0', text, 'Address the DICOM listener is bound to.'),
   dicomPort: setting('LIGHTBOX_DICOM_PORT', '11112', PORT, 'Port of the DICOM listener.'),
+  dicomTlsPort: setting(
+    'LIGHTBOX_DICOM_TLS_PORT',
+    '2762',
+    PORT,
+    'Port of the DICOM listener with TLS (PS3.8 §9.1.1: 2762, dicom-tls). It listens as soon as there is a certificate; 0 turns it off.',
+  ),
+  dicomTlsClients: setting(
+    'LIGHTBOX_DICOM_TLS_CLIENTS',
+    'required',
+    choice('required', 'optional'),
+    'Whether a peer on the TLS port has to show a certificate that we trust. With optional one that shows none is let in, encrypted, on its AE title alone; one that is not trusted is refused either way.',
+  ),
+  dicomTlsProfile: setting(
+    'LIGHTBOX_DICOM_TLS_PROFILE',
+    'bcp195',
+    choice(...(Object.keys(TLS_PROFILES) as TlsProfileName[])),
+    'Cipher suites and curves: bcp195 (PS3.15 Annex B.12) or modified (Annex B.13, without Camellia). TLS 1.2 is the oldest version in both.',
+  ),
   aeTitle: setting(
     'LIGHTBOX_AE_TITLE',
     'LIGHTBOX',

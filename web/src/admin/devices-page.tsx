@@ -39,6 +39,11 @@ const NEW: DeviceDraft = {
   port: null,
   checkAddress: false,
   verbs: ['echo', 'store'],
+  tls: false,
+  tlsOnly: false,
+  certificate: null,
+  identity: 'optional',
+  calledAes: [],
 };
 
 export function DevicesPage() {
@@ -206,8 +211,9 @@ function DeviceForm(props: {
   };
   const save = useMutation({
     mutationFn: () => {
-      const { aeTitle, description, host, port, checkAddress, verbs } = draft;
-      return saveDevice({ aeTitle: aeTitle.trim(), description, host, port, checkAddress, verbs }, props.id);
+      // Without its id, which is no part of what may be changed.
+      const { id: _, ...fields }: DeviceDraft & { id?: string } = draft;
+      return saveDevice({ ...fields, aeTitle: fields.aeTitle.trim() }, props.id);
     },
     onSuccess: done,
   });

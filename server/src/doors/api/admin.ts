@@ -13,6 +13,7 @@ import {
   AuditQuery,
   AuditVerification,
   AuditVerificationQuery,
+  type BoundCertificate,
   Device,
   DeviceInput,
   EchoResult,
@@ -27,7 +28,7 @@ import {
 import { parseHead } from '../../identity/audit-chain.ts';
 import type { ApiKey } from '../../identity/api-keys.ts';
 import type { Person } from '../../identity/people.ts';
-import type { Device as KnownDevice } from '../../identity/types.ts';
+import type { BoundCertificate as BoundTo, Device as KnownDevice } from '../../identity/types.ts';
 import type { HttpApp } from '../../platform/http.ts';
 import { type ApiContext, principalOf, VERSION } from './context.ts';
 
@@ -196,12 +197,12 @@ function statusRoutes(app: HttpApp, { archive, audit, config, dicomDoor }: ApiCo
     ...{ method: 'GET', url: '/api/status', config: { signedIn: true, background: true } },
     schema: { response: { 200: Status } },
     handler: async () => {
-      const { port, associations } = dicomDoor();
+      const { port, tlsPort = null, associations } = dicomDoor();
       return {
         ...(await archive.stats()),
         version: VERSION,
         uptimeSeconds: Math.round(process.uptime()),
-        dicom: { aeTitle: config.dicom.aeTitle, port, associations },
+        dicom: { aeTitle: config.dicom.aeTitle, port, tlsPort, associations },
       };
     },
   });
@@ -211,6 +212,8 @@ const meaningOf = (code: string): string =>
   code in FAULTS ? FAULTS[code as keyof typeof FAULTS].meaning : FAULTS.DICOM_STRUCTURE.meaning;
 
 const deviceOf = (device: KnownDevice): z.output<typeof Device> => ({
+  ...{ tls: device.tls, tlsOnly: device.tlsOnly, certificate: device.certificate ?? null },
+  ...{ identity: device.identity, calledAes: [...device.calledAes] },
   ...{ id: device.id, aeTitle: device.aeTitle, description: device.description },
   ...{ host: device.host ?? null, port: device.port ?? null },
   ...{ checkAddress: device.checkAddress, verbs: [...device.verbs] },
@@ -219,7 +222,15 @@ const deviceOf = (device: KnownDevice): z.output<typeof Device> => ({
 const draftOf = (input: z.output<typeof DeviceInput>): Omit<KnownDevice, 'id'> => ({
   ...input,
   ...{ host: input.host ?? undefined, port: input.port ?? undefined },
+  certificate: input.certificate ? boundOf(input.certificate) : undefined,
 });
+
+function boundOf(given: z.output<typeof BoundCertificate>): BoundTo {
+  const plain = (fingerprint: string): string => fingerprint.replaceAll(/[: ]/g, '').toLowerCase();
+  return given.by === 'fingerprint'
+    ? { ...given, fingerprint: plain(given.fingerprint) }
+    : { ...given, authority: plain(given.authority) };
+}
 
 const personOf = (person: Person): z.output<typeof UserRow> => ({
   ...person,

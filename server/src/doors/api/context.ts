@@ -10,6 +10,8 @@ import type { Archive } from '../../archive/types.ts';
 import type { ApiKeys } from '../../identity/api-keys.ts';
 import type { AuditTrail } from '../../identity/audit.ts';
 import type { Auth } from '../../identity/auth.ts';
+import type { Certificates } from '../../identity/certificates.ts';
+import type { LocalAes } from '../../identity/local-aes.ts';
 import type { People } from '../../identity/people.ts';
 import type { Sessions } from '../../identity/sessions.ts';
 import type { Throttle } from '../../identity/throttle.ts';
@@ -23,6 +25,8 @@ export { VERSION } from '../../platform/openapi.ts';
 
 export interface ApiContext {
   readonly config: Config;
+  readonly certificates: Certificates;
+  readonly localAes: LocalAes;
   readonly archive: Archive;
   readonly audit: AuditTrail;
   readonly auth: Auth;
@@ -39,6 +43,7 @@ export interface ApiContext {
   readonly echo: (device: Device) => Promise<{ ok: boolean; milliseconds: number; diagnosis: string }>;
   readonly dicomDoor: () => {
     readonly port: number;
+    readonly tlsPort: number | undefined;
     readonly associations: number;
     readonly listening: boolean;
   };

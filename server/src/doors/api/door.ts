@@ -5,6 +5,7 @@
  */
 import type { HttpApp } from '../../platform/http.ts';
 import { adminRoutes } from './admin.ts';
+import { certificateRoutes } from './certificates.ts';
 import type { ApiContext } from './context.ts';
 import { documentRoutes } from './documents.ts';
 import { operationsRoutes } from './operations.ts';
@@ -17,6 +18,7 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   studyRoutes(app, context);
   documentRoutes(app, context);
   adminRoutes(app, context);
+  certificateRoutes(app, context);
   operationsRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));
 }

@@ -17,6 +17,7 @@ import {
 import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
 import { type State, transition, type UpperLayerEvent } from '@lightbox/core/dimse/state.ts';
 import { plainAddress } from '../../identity/devices.ts';
+import type { Channel } from '../../identity/types.ts';
 import { chunksOf } from '../../platform/chunks.ts';
 import type { DoorParts } from './door.ts';
 import { Services } from './services.ts';
@@ -27,6 +28,7 @@ const LINGER_MS = 2000;
 
 export class Association {
   readonly #socket: Socket;
+  readonly #channel: Channel;
   readonly #parts: DoorParts;
   readonly #enter: () => boolean;
   readonly #splitter: PduSplitter;
@@ -39,8 +41,9 @@ export class Association {
   #taking = false;
 
   /** @param enter  Asks the door for a place among the associations. */
-  constructor(socket: Socket, parts: DoorParts, enter: () => boolean) {
+  constructor(socket: Socket, channel: Channel, parts: DoorParts, enter: () => boolean) {
     this.#socket = socket;
+    this.#channel = channel;
     this.#parts = parts;
     this.#enter = enter;
     this.#splitter = new PduSplitter(parts.config.maxPdu);
@@ -158,19 +161,24 @@ export class Association {
     if (this.#stopping || !this.#enter()) return reject(2, 3, 2);
     if ((request.protocolVersion & 1) === 0) return reject(1, 2, 2);
     if (request.applicationContext !== APPLICATION_CONTEXT) return reject(1, 1, 2);
-    const { config, devices } = this.#parts;
+    const { config, devices, identities } = this.#parts;
     const calledAe = request.calledAe.trim();
     const callingAe = request.callingAe.trim();
     const services = request.contexts.flatMap(({ abstractSyntax }) => serviceOf(abstractSyntax) ?? []);
-    const remoteAddress = this.#remoteAddress;
-    const answer = await devices.admit({ callingAe, calledAe, remoteAddress, services });
+    const caller = { callingAe, calledAe, remoteAddress: this.#remoteAddress, channel: this.#channel };
+    const answer = await devices.admit({ ...caller, services });
     // The connection may have been ended meanwhile.
     if (this.#state !== 3) return;
     if (!answer.admitted) return reject(1, 1, answer.reason);
-    const negotiated = negotiate(request, config.maxPdu);
+    const user = await identities.check(request.user.identity, { ...answer, tls: this.#channel.tls });
+    if (!user.ok) devices.refuseIdentity(caller, user.why);
+    if (this.#state !== 3) return;
+    // The application says no, and the reasons of Table 9-21 have none for users (PS3.7 §D.3.3.7).
+    if (!user.ok) return reject(user.later ? 2 : 1, 1, 1);
+    const negotiated = negotiate(request, config.maxPdu, user.accepted);
     this.#services = new Services(
       this.#parts,
-      { ...answer, callingAe, remoteAddress, negotiated },
+      { ...answer, ...user, ...caller, negotiated },
       {
         write: (bytes) => (this.#state === 6 || this.#state === 8 ? this.#write(bytes) : Promise.resolve()),
         push: (bytes) => this.#push(bytes),
@@ -219,7 +227,10 @@ export class Association {
   #broken(error: unknown): void {
     const { log } = this.#parts;
     const fault = asFault(error);
-    if (fault.code === 'INTERNAL') log.error({ err: error }, 'dicom association failed');
+    const { code = '' } = error as NodeJS.ErrnoException;
+    // A peer that does not trust us says so when the handshake is over for us (RFC 8446 §4.4.2.4).
+    if (code.startsWith('ERR_SSL')) log.info({ code }, 'dicom TLS connection failed');
+    else if (fault.code === 'INTERNAL') log.error({ err: error }, 'dicom association failed');
     else log.info({ code: fault.code, facts: fault.facts }, 'dicom association aborted');
     this.#abort(2, abortReason(fault.code));
   }

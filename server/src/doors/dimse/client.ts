@@ -21,6 +21,7 @@ import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { STATUS, statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
 import { type IncomingObject, type ObjectSink, Taking } from './incoming-object.ts';
 import { sendMessage } from './outgoing-message.ts';
+import { connectTls, type TlsDial } from './tls-client.ts';
 
 export interface ClientOptions {
   readonly host: string;
@@ -34,6 +35,8 @@ export interface ClientOptions {
   }[];
   /** For connecting and for each answer. Default 30 s. */
   readonly timeoutMs?: number | undefined;
+  /** By TLS, with this; undefined: without. */
+  readonly tls?: TlsDial | undefined;
   /** Ask for relational queries (PS3.4 §C.5.1.1) of these SOP classes. */
   readonly relational?: readonly string[] | undefined;
   /** SOP classes whose objects are taken on this association, for C-GET (role selection, PS3.7 §D.3.3.4). */
@@ -98,10 +101,14 @@ export class DimseClient {
     this.#chunks = (socket as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   }
 
-  /** @throws Fault DIMSE_UNREACHABLE, DIMSE_TIMEOUT, DIMSE_REJECTED (facts: result, source, reason), DIMSE_ABORTED. */
+  /**
+   * @throws Fault DIMSE_UNREACHABLE, DIMSE_TIMEOUT, DIMSE_REJECTED (facts: result, source, reason), DIMSE_ABORTED; over TLS
+   *         also TLS_FAILED.
+   */
   static async open(options: ClientOptions): Promise<DimseClient> {
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-    const socket = await connected(options, timeoutMs);
+    const { host, port, tls } = options;
+    const socket = await (tls ? connectTls({ host, port, timeoutMs }, tls) : connected(options, timeoutMs));
     const client = new DimseClient(socket, timeoutMs);
     try {
       await client.#associate(options);

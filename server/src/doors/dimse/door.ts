@@ -7,17 +7,25 @@ import { createServer, type Socket } from 'node:net';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
-import type { Audit, Devices } from '../../identity/types.ts';
+import type { Certificates } from '../../identity/certificates.ts';
+import type { Audit, Channel, Devices } from '../../identity/types.ts';
+import type { UserIdentities } from '../../identity/user-identity.ts';
 import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
 import { Association } from './association.ts';
 import { NamedSlots, Slots } from './slots.ts';
+import { startTlsListener } from './tls-listener.ts';
+import type { TlsReason } from './tls-words.ts';
 
 export interface DimseDoorOptions {
   readonly config: Config['dicom'];
   readonly archive: Archive;
   readonly renderer: Renderer;
   readonly devices: Devices;
+  readonly certificates: Certificates;
+  readonly identities: UserIdentities;
+  /** Counts TLS handshakes that were refused. */
+  readonly tlsRefused: (reason: TlsReason) => void;
   readonly audit: Audit;
   readonly log: Log;
 }
@@ -32,6 +40,8 @@ export interface DoorParts extends DimseDoorOptions {
 
 export interface DimseDoor {
   readonly port: number;
+  /** undefined: not listening with TLS. */
+  tlsPort(): number | undefined;
   /** Asked for and let in, now. */
   associations(): number;
   /** False once it was closed, or lost its port. */
@@ -62,11 +72,8 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
   const open = new Set<Association>();
   const waiting = new Set<Association>();
   const associated = new Set<Association>();
-  const server = createServer({ noDelay: true }, (socket: Socket) => {
-    socket.on('error', (error) =>
-      log.debug({ code: (error as NodeJS.ErrnoException).code }, 'dicom connection'),
-    );
-    const association: Association = new Association(socket, parts, () => {
+  const accept = (socket: Socket, channel: Channel): void => {
+    const association: Association = new Association(socket, channel, parts, () => {
       waiting.delete(association);
       if (associated.size >= config.maxAssociations) return false;
       associated.add(association);
@@ -82,6 +89,12 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
     void association.run().finally(() => {
       for (const set of [open, waiting, associated]) set.delete(association);
     });
+  };
+  const server = createServer({ noDelay: true }, (socket: Socket) => {
+    socket.on('error', (error) =>
+      log.debug({ code: (error as NodeJS.ErrnoException).code }, 'dicom connection'),
+    );
+    accept(socket, { tls: false });
   });
   await new Promise<void>((settle, fail) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
@@ -93,8 +106,15 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
     );
     server.listen(config.port, config.host, settle);
   });
+  const secure = await startTlsListener({ ...options, refused: options.tlsRefused }, accept).catch(
+    (error: unknown) => {
+      server.close();
+      throw error;
+    },
+  );
   const address = server.address();
   return {
+    tlsPort: () => secure.port(),
     port: typeof address === 'object' && address ? address.port : config.port,
     associations: () => associated.size,
     listening: () => server.listening,
@@ -104,7 +124,7 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
       const patience = setTimeout(() => {
         for (const association of open) association.abort();
       }, CLOSE_MS);
-      await closed;
+      await Promise.all([closed, secure.close()]);
       clearTimeout(patience);
     },
   };

@@ -88,8 +88,8 @@ export class FindTask implements Task {
   }
 
   async #search(found: { matches: number; keys: string }): Promise<void> {
-    const { archive, config } = this.#parts;
-    const { context, answer } = this.#request;
+    const { archive } = this.#parts;
+    const { context, answer, peer } = this.#request;
     const identifier = this.#read();
     const query = this.#query(identifier);
     found.keys = query.keys
@@ -102,7 +102,7 @@ export class FindTask implements Task {
     for await (const match of archive.query.stream(query)) {
       if (this.#stop.signal.aborted) return;
       found.matches += 1;
-      const dataSet = answerOf(match.attributes, identifier, wanted, config.aeTitle);
+      const dataSet = answerOf(match.attributes, identifier, wanted, peer.localAe);
       await answer(status, { dataSet: writeDataSet(dataSet, context.transferSyntax) });
     }
   }

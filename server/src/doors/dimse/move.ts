@@ -12,6 +12,7 @@ import { DimseClient } from './client.ts';
 import type { DoorParts } from './door.ts';
 import type { Route } from './retrieve.ts';
 import { syntaxToSend } from './retrieve-syntax.ts';
+import { dialOf } from './tls-client.ts';
 
 const MAX_CONTEXTS = 128;
 /** So many associations broken in a row without an object taken: the destination is not asked again. */
@@ -53,11 +54,14 @@ export function contextGroups(
 
 export interface MoveOptions {
   readonly device: Device & { readonly host: string; readonly port: number };
+  /** Which of our AE titles was asked, and calls now. */
+  readonly callingAe: string;
   /** Who asked, and the number of the request: the destination may tell what it waits for. */
   readonly originator: { readonly ae: string; readonly messageId: number };
 }
 
-export function routeTo({ config, renderer, log }: DoorParts, { device, originator }: MoveOptions): Route {
+export function routeTo(parts: DoorParts, { device, callingAe, originator }: MoveOptions): Route {
+  const { config, renderer, log } = parts;
   let groups: Group[] = [];
   let client: DimseClient | undefined;
   let open: Group | undefined;
@@ -69,8 +73,9 @@ export function routeTo({ config, renderer, log }: DoorParts, { device, originat
     if (client?.usable === true && open === group) return client;
     await leave();
     client = await DimseClient.open({
-      ...{ host: device.host, port: device.port, calledAe: device.aeTitle, callingAe: config.aeTitle },
+      ...{ host: device.host, port: device.port, calledAe: device.aeTitle, callingAe },
       ...{ contexts: group.contexts, timeoutMs: config.idleSeconds * 1000 },
+      tls: dialOf(device, callingAe, parts.certificates, config.tls.profile),
     });
     open = group;
     if (aborted) client.abort();

@@ -128,7 +128,8 @@ export class RetrieveTask implements Task {
     if (!device || host === undefined || port === undefined)
       throw new Fault('RETRIEVE_DESTINATION', { known: device !== undefined });
     const originator = { ae: peer.callingAe, messageId: command.messageId ?? 0 };
-    return routeTo(this.#parts, { device: { ...device, host, port }, originator });
+    const to = { device: { ...device, host, port }, callingAe: peer.localAe, originator };
+    return routeTo(this.#parts, to);
   }
 
   async #sendAll(route: Route, refs: readonly InstanceRef[]): Promise<void> {
