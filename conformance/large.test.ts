@@ -1,10 +1,18 @@
 /**
- * A multi-frame of more than 2 GB comes in by C-STORE, STOW-RS and the upload page and goes out by WADO-RS, byte for byte,
+ * A multi-frame of more than 2 GB comes in by C-STORE, STOW-RS and the upload page and goes out by WADO-RS, C-GET and C-MOVE, byte for byte,
  * and the server takes no more than 64 MB for it (issue 2: streaming to disk).
  */
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ctImage } from './support/images.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
+import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { STUDY_ROOT_GET, STUDY_ROOT_MOVE } from '@lightbox/core/dimse/retrieve.ts';
+import { DimseClient } from '../server/src/doors/dimse/client.ts';
+import { Destination } from './support/destination.ts';
+import { ctImage, EXPLICIT } from './support/images.ts';
 import {
+  ENHANCED_CT,
   hashAnswer,
   highestDuring,
   LargeObject,
@@ -12,7 +20,7 @@ import {
   sendStreaming,
   storeLarge,
 } from './support/large.ts';
-import { Lightbox } from './support/lightbox.ts';
+import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
 import { stowFile } from './support/stow.ts';
 
 const MAX_RISE = 64 * 1024 * 1024;
@@ -23,11 +31,21 @@ const WARM_UP = 10;
 
 describe('A multi-frame of more than 2 GB', () => {
   let box: Lightbox;
+  let destination: Destination;
+  /** The one that came by C-STORE. */
+  let kept: LargeObject;
   /** What the server takes when it has seen a few objects of ordinary size, in bytes. */
   let before: number;
 
   beforeAll(async () => {
     box = await Lightbox.ready();
+    destination = await Destination.start();
+    const cookie = await box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
+    for (const device of [
+      { aeTitle: 'READER', verbs: ['move', 'get'] },
+      { aeTitle: 'SINK', host: '127.0.0.1', port: destination.port, verbs: ['echo'] },
+    ])
+      expect((await box.post('/api/devices', device, { cookie })).ok).toBe(true);
     for (let index = 1; index <= WARM_UP; index += 1) {
       const normal = largeObject(`1.${index}`, NORMAL_FRAMES);
       expect(await storeLarge(box.dicomPort, normal)).toBe(0);
@@ -38,6 +56,7 @@ describe('A multi-frame of more than 2 GB', () => {
     before = residentOf(box.pid);
   });
   afterAll(async () => {
+    destination.stop();
     await box.stop();
   });
 
@@ -45,6 +64,44 @@ describe('A multi-frame of more than 2 GB', () => {
     const object = largeObject('3', FRAMES);
     await bounded(async () => expect(await storeLarge(box.dicomPort, object)).toBe(0));
     await bounded(async () => expect(await sendBack(object)).toBe(object.sha256));
+    kept = object;
+  }, 300_000);
+
+  it('goes out by C-GET in bounded memory (PS3.4 §C.4.3)', async () => {
+    const { sopClassUid, studyUid } = { sopClassUid: ENHANCED_CT, studyUid: kept.names.studyUid };
+    const client = await DimseClient.open({
+      ...{ host: '127.0.0.1', port: box.dicomPort, calledAe: 'LIGHTBOX', callingAe: 'READER' },
+      contexts: [STUDY_ROOT_GET, sopClassUid].map((uid) => ({
+        ...{ sopClassUid: uid, transferSyntaxUids: [EXPLICIT] },
+      })),
+      takes: [sopClassUid],
+    });
+    const hash = createHash('sha256');
+    await bounded(async () => {
+      const answer = await client.get(STUDY_ROOT_GET, study(studyUid), () =>
+        Promise.resolve({
+          write: (bytes) => void hash.update(bytes),
+          finish: () => Promise.resolve(),
+          abort: () => Promise.resolve(),
+        }),
+      );
+      expect(answer).toMatchObject({ status: 0, counts: { completed: 1 } });
+    });
+    await client.close();
+    expect(hash.digest('hex')).toBe(kept.sha256);
+  }, 300_000);
+
+  it('goes out by C-MOVE in bounded memory (PS3.4 §C.4.2)', async () => {
+    const client = await DimseClient.open({
+      ...{ host: '127.0.0.1', port: box.dicomPort, calledAe: 'LIGHTBOX', callingAe: 'READER' },
+      contexts: [{ sopClassUid: STUDY_ROOT_MOVE, transferSyntaxUids: [EXPLICIT] }],
+    });
+    await bounded(async () => {
+      const answer = await client.move(STUDY_ROOT_MOVE, study(kept.names.studyUid), 'SINK');
+      expect(answer).toMatchObject({ status: 0, counts: { completed: 1 } });
+    });
+    await client.close();
+    expect(destination.arrived.map(({ sha256 }) => sha256)).toEqual([kept.sha256]);
   }, 300_000);
 
   it('is kept by STOW-RS in bounded memory (PS3.18 §10.5)', async () => {
@@ -90,6 +147,9 @@ describe('A multi-frame of more than 2 GB', () => {
     return answer.sha256;
   }
 });
+
+const study = (studyUid: string): DataSet =>
+  dataSetOf([makeElement(Tags.QueryRetrieveLevel, 'STUDY'), makeElement(Tags.StudyInstanceUID, studyUid)]);
 
 function largeObject(name: string, frames: number): LargeObject {
   const studyUid = `1.2.826.0.1.3680043.10.1234.9.${name}`;

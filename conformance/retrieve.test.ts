@@ -4,14 +4,16 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
 import { Capture, contextProfile, run, storescu, temporaryFolder } from './support/dcmtk.ts';
-import { EXPLICIT, writeImages, type WrittenImage } from './support/images.ts';
+import { ctHeader, EXPLICIT, fileMeta, writeImages, type WrittenImage } from './support/images.ts';
 import { ADMINISTRATOR, freePort, Lightbox } from './support/lightbox.ts';
+import { stowFile } from './support/stow.ts';
 import { CT, dataSetOfFile } from './support/wire.ts';
 
+const repository = resolve(import.meta.dirname, '..');
 const hashOf = (file: string): string =>
   createHash('sha256')
     .update(dataSetOfFile(readFileSync(file)))
@@ -21,7 +23,7 @@ const hashesIn = (folder: string): string[] =>
     .map((name) => hashOf(join(folder, name)))
     .sort();
 
-describeWith(['getscu', 'movescu', 'storescp', 'storescu', 'echoscu'], 'Retrieve by DCMTK', () => {
+describeWith(['getscu', 'movescu', 'findscu', 'storescp', 'storescu', 'echoscu'], 'Retrieve by DCMTK', () => {
   let box: Lightbox;
   let sink: Capture;
   const folder = temporaryFolder();
@@ -145,7 +147,43 @@ describeWith(['getscu', 'movescu', 'storescp', 'storescu', 'echoscu'], 'Retrieve
     expect(moved.output).toMatch(/Completed Suboperations\s*: 12/);
   });
 
-  it('refuses who may not (0124H), and writes it all down', async () => {
+  it('lightbox get takes kinds too that have no place in its first association', async () => {
+    const studyUid = '1.2.826.0.1.3680043.10.1234.32';
+    const kinds = [CT, '1.2.840.10008.5.1.4.1.1.9.2.1', '1.2.840.10008.5.1.4.1.1.82.1'];
+    for (const [index, sopClassUid] of kinds.entries()) {
+      const names = {
+        studyUid,
+        seriesUid: `${studyUid}.${index}`,
+        sopUid: `${studyUid}.${index}.1`,
+        number: 1,
+      };
+      const head = ctHeader({ ...names, sopClassUid, patientId: 'P32', side: 4 });
+      const file = Buffer.concat([fileMeta(sopClassUid, names.sopUid), head, Buffer.alloc(32)]);
+      expect((await stowFile(box, file)).status).toBe(200);
+    }
+    const into = join(folder.path, 'kinds');
+    const got = await run(join(repository, 'node_modules/.bin/node'), [
+      ...[join(repository, 'server/src/cli/main.ts'), 'get', '--at', `LIGHTBOX@127.0.0.1:${box.dicomPort}`],
+      ...['--calling', 'READER', '--into', into, `StudyInstanceUID=${studyUid}`],
+    ]);
+    expect(got.output).toContain('3 retrieved, 0 failed');
+    expect(got.code).toBe(0);
+    expect(readdirSync(into)).toHaveLength(3);
+  });
+
+  it('says where objects are, and that they can be had at once (PS3.4 §C.4.1.1.3.2)', async () => {
+    const keys = ['0008,0052=STUDY', study(), '0008,0054', '0008,0056'].flatMap((key) => ['-k', key]);
+    const peer = ['-aet', 'READER', '-aec', 'LIGHTBOX', '127.0.0.1', String(box.dicomPort)];
+    const { output } = await run('findscu', ['-S', ...keys, ...peer]);
+    expect(output).toMatch(/\(0008,0054\) AE \[LIGHTBOX/);
+    expect(output).toMatch(/\(0008,0056\) CS \[ONLINE/);
+    const [found] = await box.getJson<Record<string, { Value?: unknown[] }>[]>(
+      `/dicom-web/studies?StudyInstanceUID=${images[0]?.studyUid}`,
+    );
+    expect(found?.['00080056']?.Value).toEqual(['ONLINE']);
+  });
+
+  it('refuses who may not (0124H)', async () => {
     const moved = await movescu('SINK', ['0008,0052=STUDY', study()], 'FINDER');
     expect(moved.output).toMatch(/0x0124|not authorized/i);
   });

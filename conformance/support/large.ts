@@ -16,7 +16,7 @@ import { PduSplitter } from '@lightbox/core/dimse/splitter.ts';
 import { ctHeader, EXPLICIT, fileMeta, type CtNames } from './images.ts';
 
 /** Enhanced CT Image Storage: a multi-frame of this size is one of these. */
-const ENHANCED_CT = '1.2.840.10008.5.1.4.1.1.2.1';
+export const ENHANCED_CT = '1.2.840.10008.5.1.4.1.1.2.1';
 const SIDE = 512;
 const FRAME_BYTES = SIDE * SIDE * 2;
 

@@ -13,14 +13,17 @@ import { type AddOutcome, Batcher } from './index/batcher.ts';
 import { describeObject } from './index/describe.ts';
 import { archiveMigrations } from './index/migrations.ts';
 import { ArchiveSearch } from './query/query.ts';
+import { ArchiveRetrieve } from './retrieve.ts';
 import { createStudies } from './studies.ts';
-import type { Level } from './types.ts';
+import type { Level, ObjectKeys } from './types.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lightbox-index-'));
 const log = createLog({ logLevel: 'silent' });
 let database: Database;
 let batcher: Batcher;
 let offset = 512;
+/** Selecting reads no bytes. */
+const blobs = undefined as never;
 
 beforeAll(async () => {
   database = await openDatabase({ dataDir: folder, databaseUrl: undefined, socketDir: undefined }, log);
@@ -147,6 +150,50 @@ describe('Searching the index (PS3.4 §C.2.2.2)', () => {
       limit: 1,
     });
     expect([answer.matches.length, answer.more]).toEqual([1, true]);
+  });
+});
+
+describe('Selecting by unique keys (PS3.4 §C.4.2.2.1)', () => {
+  const select = async (keys: ObjectKeys, limit = 100): Promise<string[]> =>
+    (await new ArchiveRetrieve(database, blobs).select(keys, limit)).map(({ sopUid }) => sopUid);
+
+  it.each<[string, ObjectKeys, string[]]>([
+    ['a patient', { level: 'patient', patientId: 'P1' }, ['1.1.1.1', '1.1.1.2', '1.1.2.1']],
+    ['a study', { level: 'study', studyUids: ['1.2'] }, ['1.2.1.1']],
+    [
+      'two studies',
+      { level: 'study', studyUids: ['1.2', '1.1'] },
+      ['1.1.1.1', '1.1.1.2', '1.1.2.1', '1.2.1.1'],
+    ],
+    ['a study of somebody else', { level: 'study', patientId: 'P2', studyUids: ['1.1'] }, []],
+    ['a series', { level: 'series', studyUids: ['1.1'], seriesUids: ['1.1.2'] }, ['1.1.2.1']],
+    ['images', { level: 'instance', sopUids: ['1.1.1.2', '1.2.1.1', '9.9'] }, ['1.1.1.2', '1.2.1.1']],
+  ])('%s', async (_, keys, expected) => {
+    expect(await select(keys)).toEqual(expected);
+  });
+
+  it('says when there are more than can be counted', async () => {
+    await expect(select({ level: 'study', studyUids: ['1.1'] }, 2)).rejects.toMatchObject({
+      code: 'RETRIEVE_TOO_MANY',
+    });
+    expect(await select({ level: 'study', studyUids: ['1.1'] }, 3)).toHaveLength(3);
+  });
+
+  it('does not mix two patients to whom two issuers gave one ID', async () => {
+    await add('1.7', '1.7.1', '1.7.1.1', { PatientID: 'SAME', IssuerOfPatientID: 'EAST' });
+    await add('1.8', '1.8.1', '1.8.1.1', { PatientID: 'SAME', IssuerOfPatientID: 'WEST' });
+    await expect(select({ level: 'patient', patientId: 'SAME' })).rejects.toMatchObject({
+      code: 'RETRIEVE_PATIENTS',
+    });
+    expect(await select({ level: 'patient', patientId: 'SAME', issuer: 'WEST' })).toEqual(['1.8.1.1']);
+    expect(await select({ level: 'study', patientId: 'SAME', studyUids: ['1.7'] })).toEqual(['1.7.1.1']);
+    await database.pool.query(`DELETE FROM instance WHERE sop_uid IN ('1.7.1.1', '1.8.1.1')`);
+    await database.pool.query(`DELETE FROM series WHERE series_uid IN ('1.7.1', '1.8.1')`);
+    await database.pool.query(`DELETE FROM study WHERE study_uid IN ('1.7', '1.8')`);
+  });
+
+  it('never selects everything', async () => {
+    await expect(select({ level: 'study' })).rejects.toMatchObject({ code: 'RETRIEVE_IDENTIFIER' });
   });
 });
 

@@ -17,6 +17,7 @@ import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts
 import { Outgoing, type Pieces } from '../../platform/outgoing.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
+import { isOdd } from './odd.ts';
 import type { JobResult } from './job.ts';
 import { drawPicture } from './picture.ts';
 import { createPool, type PoolOptions } from './pool.ts';
@@ -52,6 +53,8 @@ const canProduceFrames = (ref: InstanceRef, uid: string): boolean =>
 /** Objects in their own transfer syntax, or uncompressed in either way of writing elements. */
 const canProduceObject = (ref: InstanceRef, uid: string): boolean =>
   uid === ref.transferSyntaxUid || ((uid === EXPLICIT_LE || uid === IMPLICIT_LE) && canDecode(ref));
+
+const PLAIN: ReadonlySet<string> = new Set([EXPLICIT_LE, IMPLICIT_LE]);
 
 const canWriteHeader = (uid: string): boolean => {
   const { known, littleEndian, deflated } = readingSyntax(uid);
@@ -135,9 +138,11 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       return new Outgoing(pieces);
     },
     async dataSet(ref, wanted) {
-      if (wanted === ref.transferSyntaxUid) {
+      const odd = isOdd(ref);
+      if (wanted === ref.transferSyntaxUid && !(odd && PLAIN.has(wanted))) {
         const kept = retrieve.open(ref, { start: ref.dataSetOffset, end: ref.length });
-        return kept instanceof Outgoing ? kept.pieces() : piecesOf(kept);
+        const pieces = kept instanceof Outgoing ? kept.pieces() : piecesOf(kept);
+        return odd && readingSyntax(wanted).deflated ? padded(pieces) : pieces;
       }
       if (!canProduceObject(ref, wanted)) throw refuse(ref);
       const source = await openSource(retrieve, ref);
@@ -163,6 +168,12 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
 async function* withoutMeta(file: Pieces): Pieces {
   await file.next();
   yield* file;
+}
+
+/** A deflated data set of odd length gets a NUL behind it (PS3.5 §A.5). */
+async function* padded(pieces: Pieces): Pieces {
+  yield* pieces;
+  yield Uint8Array.of(0);
 }
 
 async function* piecesOf(stream: AsyncIterable<Uint8Array>): Pieces {

@@ -6,12 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
 import { dataSet, withElements } from '@lightbox/core/dicom/element.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
-import { readPart10 } from '@lightbox/core/dicom/read.ts';
+import { readDataSet, readPart10 } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { integer, items, numbers, text } from '@lightbox/core/dicom/values.ts';
 import { encapsulatedPixelData, writePart10 } from '@lightbox/core/dicom/write.ts';
 import { createLog } from '../../platform/log.ts';
+import type { Pieces } from '../../platform/outgoing.ts';
 import { openTestArchive, type TestArchive } from '../testing.ts';
 import type { InstanceRef } from '../types.ts';
 import type { JobResult } from './job.ts';
@@ -19,6 +20,7 @@ import { createRenderer } from './renderer.ts';
 import type { ObjectSource } from './source.ts';
 import { transcodeObject } from './transcode.ts';
 import type { Renderer } from './types.ts';
+import { withoutBulk } from './without-bulk.ts';
 
 const RLE = '1.2.840.10008.1.2.5';
 const FRAMES = [
@@ -158,6 +160,73 @@ async function pixelsOf(ref: InstanceRef, wanted: string): Promise<number[]> {
   const { offset = 0, length = 0 } = readPart10(whole).pixelData ?? {};
   return [...new Uint16Array(Uint8Array.from(whole.subarray(offset, offset + length)).buffer)];
 }
+
+describe('The data set alone, as a C-STORE carries it', () => {
+  const piecesOf = async (pieces: Pieces): Promise<Buffer> => {
+    const all: Buffer[] = [];
+    for await (const piece of pieces) all.push(Buffer.from(piece));
+    return Buffer.concat(all);
+  };
+  const refOf = async (sop: string): Promise<InstanceRef> => {
+    const [ref] = await box.archive.retrieve.list({ studyUid: '1.2.5', seriesUid: '1.2.5.1', sopUid: sop });
+    return ref!;
+  };
+
+  it.each(KEPT)('is as kept in %s', async (_, syntax, sop) => {
+    const ref = await refOf(sop);
+    const kept = await box.archive.retrieve.read(ref, ref.dataSetOffset, ref.length);
+    expect((await piecesOf(await renderer.dataSet(ref, syntax))).equals(kept)).toBe(true);
+  });
+
+  it.each(KEPT)(
+    'has neither pixels nor less than that without bulk data, from %s (PS3.4 Table Z.1-1)',
+    async (...[, , sop]) => {
+      const ref = await refOf(sop);
+      for (const wanted of [EXPLICIT_LE, IMPLICIT_LE, RLE]) {
+        const bytes = await piecesOf(await renderer.dataSetWithoutBulk(ref, wanted));
+        const { dataSet: ds, warnings } = readDataSet(bytes, wanted, { keepBytes: 1_000_000 });
+        expect(warnings).toEqual([]);
+        expect(ds.elements.has(Tags.PixelData)).toBe(false);
+        expect(text(ds, Tags.PatientID)).toBe('P1');
+        expect(integer(items(ds, SIGNATURES)[0]!, Tags.MACIDNumber)).toBe(7);
+        expect(ds.elements.get(PRIVATE)?.bytes).toHaveLength(BYTES.length);
+      }
+      await expect(renderer.dataSetWithoutBulk(ref, EXPLICIT_BE)).rejects.toMatchObject({
+        code: 'PIXELS_UNSUPPORTED',
+      });
+    },
+  );
+
+  it('leaves out samples of waveforms, overlays and documents, and keeps what describes them', () => {
+    const overlay = 0x60023000;
+    const rows = 0x60020010;
+    const source = {
+      dataSet: withElements(
+        dataSet({
+          ...{
+            PatientID: 'P1',
+            EncapsulatedDocument: Uint8Array.of(1, 2),
+            MIMETypeOfEncapsulatedDocument: 'x',
+          },
+          WaveformSequence: [dataSet({ NumberOfWaveformSamples: 2, WaveformData: Uint8Array.of(1, 2) })],
+        }),
+        [
+          { tag: overlay, vr: 'OW', bytes: Uint8Array.of(1, 2) },
+          { tag: rows, vr: 'US', bytes: Uint8Array.of(1, 0) },
+        ],
+      ),
+    } as unknown as ObjectSource;
+    const { dataSet: ds } = withoutBulk(source);
+    const [wave] = items(ds, Tags.WaveformSequence);
+    expect(wave && integer(wave, Tags.NumberOfWaveformSamples)).toBe(2);
+    expect(wave?.elements.has(Tags.WaveformData)).toBe(false);
+    expect([overlay, Tags.EncapsulatedDocument].map((tag) => ds.elements.has(tag))).toEqual([false, false]);
+    expect([rows, Tags.MIMETypeOfEncapsulatedDocument].map((tag) => ds.elements.has(tag))).toEqual([
+      true,
+      true,
+    ]);
+  });
+});
 
 describe('Writing frames while they are decoded', () => {
   const image = (rows: number, bitsAllocated: number): JobResult['image'] =>

@@ -57,8 +57,9 @@ export interface Renderer {
   /** The Part 10 file in a transfer syntax, written while it is read. Throws as `rendered` before the first byte. */
   transcode(ref: InstanceRef, transferSyntaxUid: string): Promise<Readable>;
   /**
-   * The data set alone, as a C-STORE carries it: as kept in its own transfer syntax, else written anew. Each piece is valid until
-   * the next is asked for. Throws as `rendered` before the first piece.
+   * The data set alone, as a C-STORE carries it: as kept in its own transfer syntax, else written anew. Written anew with even
+   * lengths where it has an odd one, if it is uncompressed. Each piece is valid until the next is asked for. Throws as `rendered`
+   * before the first piece.
    */
   dataSet(ref: InstanceRef, transferSyntaxUid: string): Promise<Pieces>;
   /** The same without bulk data (PS3.4 §Z.1.3), in any transfer syntax that `canWriteHeader` names. */

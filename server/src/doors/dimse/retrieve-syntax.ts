@@ -4,7 +4,8 @@
  * Source: PS3.4 §B.2 and §C.4 (sub-operations), §Z.1.3 (Without Bulk Data), PS3.5 §10.1.
  * Layer:  server/doors/dimse.
  */
-import { EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { EXPLICIT_LE, IMPLICIT_LE, readingSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { isOdd } from '../../archive/render/odd.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { InstanceRef } from '../../archive/types.ts';
 
@@ -23,6 +24,9 @@ export function syntaxToSend(
 ): string | undefined {
   if (withoutBulk)
     return [...PLAIN, ...accepted].find((uid) => accepted.includes(uid) && renderer.canWriteHeader(uid));
-  if (accepted.includes(ref.transferSyntaxUid)) return ref.transferSyntaxUid;
-  return PLAIN.find((uid) => accepted.includes(uid) && renderer.canProduceObject(ref, uid));
+  const own = accepted.find((uid) => uid === ref.transferSyntaxUid);
+  const decoded = PLAIN.find((uid) => accepted.includes(uid) && renderer.canProduceObject(ref, uid));
+  // Fragments of an odd length cannot be mended without decoding them.
+  if (isOdd(ref) && readingSyntax(ref.transferSyntaxUid).encapsulated) return decoded ?? own;
+  return own ?? decoded;
 }
