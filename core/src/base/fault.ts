@@ -163,6 +163,17 @@ export const FAULTS = {
   ),
   RETRIEVE_TOO_MANY: row(413, 0xa701, 'More objects than can be counted: ask study by study.'),
   RETRIEVE_DESTINATION: row(404, 0xa801, 'The destination is no known device with an address.'),
+  // --- storage commitment (PS3.4 §J.3, PS3.18 §13)
+  COMMIT_REQUEST: row(
+    400,
+    0x0115,
+    'The storage commitment does not name its transaction and its objects as it has to.',
+  ),
+  COMMIT_DUPLICATE: row(409, 0x0131, 'The transaction UID is in use already. Ask again with a new one.'),
+  COMMIT_UNKNOWN: row(404, 0x0115, 'No storage commitment with this transaction UID was asked for by you.'),
+  COMMIT_GONE: row(410, 0x0115, 'The result of this storage commitment is no longer kept. Ask again.'),
+  COMMIT_TOO_MANY: row(413, 0x0213, 'More objects in one storage commitment than the limit. Ask in parts.'),
+  COMMIT_BUSY: row(503, 0x0213, 'Too many storage commitments wait already. Ask again later.'),
   // --- messages between DICOM programs (core/dimse)
   PDU_TYPE: row(400, 0xc000, 'The peer sent a message of a kind that DICOM does not have.'),
   PDU_LENGTH: row(400, 0xc000, 'The peer announced a message length that is not allowed.'),

@@ -22,10 +22,15 @@ export const COMMANDS = {
   eventReportRequest: 0x0100,
   eventReportResponse: 0x8100,
   getAttributesRequest: 0x0110,
+  getAttributesResponse: 0x8110,
   setRequest: 0x0120,
+  setResponse: 0x8120,
   actionRequest: 0x0130,
+  actionResponse: 0x8130,
   createRequest: 0x0140,
+  createResponse: 0x8140,
   deleteRequest: 0x0150,
+  deleteResponse: 0x8150,
   cancelRequest: 0x0fff,
 } as const;
 

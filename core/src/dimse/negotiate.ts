@@ -2,7 +2,7 @@
  * Negotiation: which kinds of objects in which encodings an association may carry.
  *
  * Source: PS3.8 §9.3.3.2 and Table 9-18 (answers), PS3.7 §D.3.3 (user information), PS3.4 §B.5 (storage classes),
- *         §C.5 (extended negotiation of C-FIND, C-MOVE, C-GET).
+ *         §C.5 (extended negotiation of C-FIND, C-MOVE, C-GET), §J.3 (storage commitment).
  * Layer:  core/dimse.
  *
  * Storage is accepted in any transfer syntax, private ones included, because what is kept is given back byte for byte (law 2).
@@ -24,16 +24,22 @@ import type { ExtendedNegotiation, RoleSelection } from './user-information.ts';
 export const VERIFICATION = '1.2.840.10008.1.1';
 export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1';
 export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1';
+/** Storage Commitment Push Model, and its one well-known instance (PS3.4 §J.3.5). */
+export const STORAGE_COMMITMENT = '1.2.840.10008.1.20.1';
+export const STORAGE_COMMITMENT_INSTANCE = '1.2.840.10008.1.20.1.1';
+/** Instance Availability Notification (PS3.4 §R.3.3). */
+export const INSTANCE_AVAILABILITY = '1.2.840.10008.5.1.4.33';
 const DICOM_ROOT = '1.2.840.10008.';
 /** All Storage classes of images, reports, plans and signals lie here, those too that are newer than our table. */
 const STORAGE_ROOT = '1.2.840.10008.5.1.4.1.1.';
 
-export type Service = 'echo' | 'store' | 'find' | 'move' | 'get';
+export type Service = 'echo' | 'store' | 'find' | 'move' | 'get' | 'commit';
 
 /** The service of an abstract syntax here, undefined when it is not offered. */
 export function serviceOf(abstractSyntax: string): Service | undefined {
   if (abstractSyntax === VERIFICATION) return 'echo';
   if (abstractSyntax === PATIENT_ROOT_FIND || abstractSyntax === STUDY_ROOT_FIND) return 'find';
+  if (abstractSyntax === STORAGE_COMMITMENT) return 'commit';
   const retrieve = retrieveClass(abstractSyntax);
   if (retrieve) return retrieve.verb;
   if (storageSopClass(abstractSyntax) || (isUid(abstractSyntax) && abstractSyntax.startsWith(STORAGE_ROOT)))
@@ -172,13 +178,13 @@ export function negotiate(request: AssociateRequest, maxPdu: number, userAccepte
 const windowOf = (asked: number): number => (asked === 0 ? MAX_WINDOW : Math.min(asked, MAX_WINDOW));
 
 /**
- * The peer is SCU of everything, and SCP of Storage too where it wants to be, for the objects of its C-GETs (PS3.7 §D.3.3.4,
- * PS3.4 §C.5.3).
+ * The peer is SCU of everything. It is SCP of Storage too where it wants to be, for the objects of its C-GETs, and of storage
+ * commitment, for results that we have asked for (PS3.7 §D.3.3.4, PS3.4 §C.5.3, §J.3.3.1.3).
  */
 function answerRoles(roles: readonly RoleSelection[]): RoleSelection[] {
   return roles.flatMap(({ sopClassUid, scu, scp }) => {
     const service = serviceOf(sopClassUid);
-    return service ? [{ sopClassUid, scu, scp: scp && service === 'store' }] : [];
+    return service ? [{ sopClassUid, scu, scp: scp && (service === 'store' || service === 'commit') }] : [];
   });
 }
 

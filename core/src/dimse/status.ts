@@ -1,7 +1,8 @@
 /**
  * Statuses: how a DIMSE answer says what became of a request.
  *
- * Source: PS3.7 Annex C (general), PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE), §C.4.3.1.4 (C-GET).
+ * Source: PS3.7 Annex C (general), PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE), §C.4.3.1.4 (C-GET),
+ *         PS3.3 §C.14.1.1 (failure reasons of a storage commitment).
  * Layer:  core/dimse.
  */
 export const STATUS = {
@@ -10,12 +11,22 @@ export const STATUS = {
   pending: 0xff00,
   /** Matches go on, but one or more optional keys were not supported (PS3.4 Table C.4-1). */
   pendingWarning: 0xff01,
-  noSuchSopClass: 0x0118,
+  processingFailure: 0x0110,
   duplicateInstance: 0x0111,
+  noSuchInstance: 0x0112,
+  noSuchEventType: 0x0113,
+  invalidArgument: 0x0115,
+  invalidInstance: 0x0117,
+  noSuchSopClass: 0x0118,
+  /** The object has another SOP class than the one named. */
+  classConflict: 0x0119,
+  noSuchAction: 0x0123,
   notAuthorized: 0x0124,
+  duplicateTransaction: 0x0131,
   duplicateInvocation: 0x0210,
   unrecognizedOperation: 0x0211,
   mistypedArgument: 0x0212,
+  resourceLimitation: 0x0213,
   outOfResources: 0xa700,
   /** C-MOVE and C-GET: every sub-operation failed (PS3.4 Tables C.4-2, C.4-3). */
   noSubOperation: 0xa702,
@@ -42,11 +53,22 @@ const MEANINGS: readonly (readonly [mask: number, value: number, meaning: string
   [0xffff, 0x0110, 'processing failure'],
   [0xffff, 0x0111, 'another object with this SOP Instance UID is kept there already'],
   [0xffff, 0x0112, 'no such object'],
+  [0xffff, 0x0105, 'no such attribute'],
+  [0xffff, 0x0106, 'invalid attribute value'],
+  [0xffff, 0x0107, 'some attributes were ignored'],
+  [0xffff, 0x0113, 'no such kind of event'],
+  [0xffff, 0x0114, 'no such argument'],
   [0xffff, 0x0115, 'invalid argument'],
+  [0xffff, 0x0116, 'an attribute value is out of range'],
   [0xffff, 0x0117, 'invalid object instance'],
   [0xffff, 0x0118, 'no such SOP class'],
+  [0xffff, 0x0119, 'the object is of another SOP class'],
+  [0xffff, 0x0120, 'an attribute is missing'],
+  [0xffff, 0x0121, 'an attribute has no value'],
   [0xffff, 0x0122, 'SOP class not supported'],
+  [0xffff, 0x0123, 'no such action'],
   [0xffff, 0x0124, 'not authorized'],
+  [0xffff, 0x0131, 'the transaction UID is in use already'],
   [0xffff, 0x0210, 'duplicate invocation'],
   [0xffff, 0x0211, 'unrecognized operation'],
   [0xffff, 0x0212, 'mistyped argument'],
