@@ -220,6 +220,20 @@ describe('the audit trail', () => {
         return answer;
       },
       'PUT /api/devices/{id}': () => send('PUT', `/api/devices/${device}`, admin, { aeTitle: 'CT2' }),
+      'POST /api/devices/{id}/commitments': () =>
+        send('POST', `/api/devices/${device}/commitments`, admin, { studyUid: PLACE.study }),
+      'POST /api/commitments/{id}/retry': async () => {
+        const [asked] = (await (await send('GET', '/api/commitments', admin)).json()) as { id: string }[];
+        return send('POST', `/api/commitments/${asked?.id}/retry`, admin, {});
+      },
+      'POST /dicom-web/commitment-requests/{transaction}': () =>
+        send(
+          ...(['POST', '/dicom-web/commitment-requests/1.2.3.4', admin] as const),
+          Buffer.from(
+            `{"00081199":{"vr":"SQ","Value":[{"00081150":{"vr":"UI","Value":["1.2"]},"00081155":{"vr":"UI","Value":["${PLACE.instance}"]}}]}}`,
+          ),
+          'application/dicom+json',
+        ),
       'DELETE /api/devices/{id}': () => send('DELETE', `/api/devices/${device}`, admin),
       'POST /api/certificates/authority': () => send('POST', '/api/certificates/authority', admin, {}),
       'POST /api/certificates/own': () => send('POST', '/api/certificates/own', admin, {}),

@@ -196,6 +196,7 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
       'keys',
       'audit',
       'quarantine',
+      'commitments',
       'status',
       'account',
       `studies/${study}`,

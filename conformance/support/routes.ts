@@ -65,6 +65,9 @@ export const ROUTES: readonly RouteRow[] = [
   row('GET', '/api/local-aes', 'device.read'),
   row('POST', '/api/local-aes', 'device.manage', 'settings.changed'),
   row('DELETE', '/api/local-aes/{aeTitle}', 'device.manage', 'settings.changed'),
+  row('POST', '/api/devices/{id}/commitments', 'study.export', 'commitment'),
+  row('GET', '/api/commitments', 'device.read'),
+  row('POST', '/api/commitments/{id}/retry', 'device.manage', 'commitment'),
   row('GET', '/api/users', 'user.manage'),
   row('POST', '/api/users', 'user.manage', 'user.changed'),
   row('PUT', '/api/users/{id}', 'user.manage', 'user.changed'),
@@ -92,6 +95,9 @@ export const ROUTES: readonly RouteRow[] = [
   ...['', '/rendered', '/thumbnail'].map((what) =>
     row('GET', `${INSTANCE}/frames/{frames}${what}`, 'study.view', 'view'),
   ),
+  row('POST', '/dicom-web/commitment-requests/{transaction}', 'study.store', 'commitment'),
+  // The result alone: what was asked is written down, and what was found.
+  row('GET', '/dicom-web/commitment-requests/{transaction}', 'study.store'),
   row('GET', `${INSTANCE}/bulkdata/{*}`, 'study.view', 'view'),
 ];
 

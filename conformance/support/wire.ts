@@ -54,6 +54,11 @@ export class Wire {
     });
   }
 
+  /** A connection that somebody opened to us. */
+  static over(socket: Socket): Wire {
+    return new Wire(socket);
+  }
+
   static open(port: number): Promise<Wire> {
     return new Promise((settle, fail) => {
       const socket = connect({ host: '127.0.0.1', port, noDelay: true }, () => settle(new Wire(socket)));

@@ -7,10 +7,12 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { archiveMigrations, openArchive } from './archive/archive.ts';
+import { openCommitments } from './archive/commitment/commitments.ts';
 import { meterIngest } from './archive/meter.ts';
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
+import { commitmentPort } from './doors/dimse/commit-port.ts';
 import { startDimseDoor } from './doors/dimse/door.ts';
 import { echoDevice } from './doors/dimse/reach.ts';
 import { dialOf } from './doors/dimse/tls-client.ts';
@@ -100,6 +102,14 @@ export async function start(config: Config, log: Log): Promise<Running> {
       createRenderer({ retrieve: archive.retrieve, log, dataDir: config.dataDir }),
       (one) => one.close(),
     );
+    const commitments = keep(
+      'commitments',
+      await openCommitments({
+        ...{ config, database, retrieve: archive.retrieve, devices, jobs, events, audit, log },
+        port: commitmentPort(certificates, config.dicom.tls.profile),
+      }),
+      (one) => one.close(),
+    );
 
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());
     metrics.watchHttp(http);
@@ -107,12 +117,14 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const dimse = keep(
       'dimse',
       await startDimseDoor({
-        ...{ config: config.dicom, archive, renderer, devices, certificates, identities, audit, log },
-        tlsRefused: (reason) => countTls({ reason }),
+        ...{ config: config.dicom, archive, commitments, renderer, devices, certificates, identities },
+        ...{ audit, log, tlsRefused: (reason) => countTls({ reason }) },
       }),
       (one) => one.close(),
     );
-    await http.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log });
+    await http.register(dicomwebDoor, {
+      ...{ prefix: '/dicom-web', archive, renderer, commitments, audit, allows, log },
+    });
     await apiDoor(http, {
       ...{
         config,
@@ -120,6 +132,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
         audit,
         auth,
         certificates,
+        commitments,
         database,
         devices,
         events,

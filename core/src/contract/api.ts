@@ -416,6 +416,38 @@ export const IssuedCertificate = z.object({
   notAfter: z.iso.datetime(),
 });
 
+// --- storage commitments: GET /api/commitments, POST /api/commitments/:id/retry, POST /api/devices/:id/commitments
+export const CommitmentState = z.enum([
+  ...['checking', 'checked', 'told', 'waiting', 'asked', 'answered', 'dead', 'gone'],
+] as const);
+export const CommitmentQuery = z.object({
+  /** Only those in this state. */
+  state: CommitmentState.optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+});
+export const Commitment = z.object({
+  id: z.string(),
+  /** received: a peer asked us. requested: we asked a peer. */
+  direction: z.enum(['received', 'requested']),
+  via: z.enum(['dimse', 'web']),
+  peer: z.string(),
+  transactionUid: z.string(),
+  objects: z.number().int(),
+  /** Null until the result is known. */
+  failed: z.number().int().nullable(),
+  state: CommitmentState,
+  attempts: z.number().int(),
+  nextAt: z.iso.datetime().nullable(),
+  /** A row of docs/errors.md: why it could not be told or asked last time. */
+  code: z.string().nullable(),
+  message: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime().nullable(),
+});
+/** Asks the device whether it keeps this study. */
+export const CommitmentInput = z.object({ studyUid: z.string().min(1).max(64) });
+export const CommitmentsAsked = z.object({ ids: z.array(z.string()) });
+
 // --- people: GET/POST /api/users, PUT /api/users/:id; POST returns a one-time invitation link
 export const UserRow = z.object({
   id: z.string(),

@@ -4,13 +4,15 @@
  * Layer:  server/archive.
  */
 import type { Config } from '../platform/config.ts';
-import type { Database } from '../platform/database.ts';
+import type { Database, Migrations } from '../platform/database.ts';
 import type { Events } from '../platform/events.ts';
 import type { Log } from '../platform/log.ts';
 import { Aside } from './aside.ts';
 import { BlobReader } from './blobs.ts';
 import { DiskGauge } from './disk.ts';
+import { commitmentMigrations } from './commitment/migrations.ts';
 import { Batcher } from './index/batcher.ts';
+import { archiveMigrations as indexMigrations } from './index/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal } from './journal/journal.ts';
 import { ArchiveSearch } from './query/query.ts';
@@ -21,7 +23,8 @@ import { createStudies } from './studies.ts';
 import { Unsettled } from './unsettled.ts';
 import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
 
-export { archiveMigrations } from './index/migrations.ts';
+/** Every table of the archive, of its index and beside it. */
+export const archiveMigrations: Migrations = { ...indexMigrations, ...commitmentMigrations };
 
 declare module '../platform/events.ts' {
   // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- augmentation

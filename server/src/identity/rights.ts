@@ -22,7 +22,8 @@ export const VERB_RIGHTS: Readonly<Record<DeviceVerb, readonly Right[]>> = {
   get: ['study.search', 'study.view', 'study.export'],
   worklist: [],
   mpps: [],
-  commit: [],
+  // Who may bring objects may ask whether they are kept.
+  commit: ['study.store'],
 };
 
 export function rightsOf(roles: readonly Role[]): Right[] {

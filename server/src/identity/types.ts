@@ -153,6 +153,7 @@ export const AUDIT_EVENTS = [
   'export',
   'transfer.begin',
   'transfer',
+  'commitment',
   'access.refused',
   'settings.changed',
   'audit.used',

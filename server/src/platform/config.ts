@@ -27,6 +27,13 @@ export interface Config {
     readonly artimSeconds: number;
     readonly retrievesPerPeer: number;
   };
+  readonly commitment: {
+    /** Given up after. */
+    readonly days: number;
+    /** First wait; twice as long each time. */
+    readonly retrySeconds: number;
+    readonly keepDays: number;
+  };
   /** undefined: the built-in PostgreSQL. */
   readonly databaseUrl: string | undefined;
   readonly socketDir: string | undefined;
@@ -61,6 +68,11 @@ export function loadConfig(env: Environment): Config {
       idleSeconds: read('dicomIdleSeconds'),
       artimSeconds: read('artimSeconds'),
       retrievesPerPeer: read('retrievesPerPeer'),
+    },
+    commitment: {
+      days: read('commitmentDays'),
+      retrySeconds: read('commitmentRetrySeconds'),
+      keepDays: read('commitmentKeepDays'),
     },
     databaseUrl: read('databaseUrl'),
     socketDir: read('processFolder'),

@@ -147,6 +147,24 @@ export const SETTINGS = {
     integer(1, 16),
     'C-MOVEs and C-GETs of one calling AE title carried out at the same time; more wait their turn. 16 in all, so that with 16 one device can make all others wait.',
   ),
+  commitmentDays: setting(
+    'LIGHTBOX_COMMITMENT_DAYS',
+    '7',
+    integer(1, 365),
+    'The result of a storage commitment is told again and again for so many days while the device cannot be reached, and so long we wait for that of another archive. Then it is given up and shown to people.',
+  ),
+  commitmentRetrySeconds: setting(
+    'LIGHTBOX_COMMITMENT_RETRY_SECONDS',
+    '60',
+    integer(1, 86_400),
+    'A storage commitment that could not be told is told again after so long, then after twice as long each time, up to six hours.',
+  ),
+  commitmentKeepDays: setting(
+    'LIGHTBOX_COMMITMENT_KEEP_DAYS',
+    '30',
+    integer(1, 3650),
+    'Results of storage commitments are kept so long; asked for later over the web they are gone (HTTP 410).',
+  ),
   databaseUrl: setting(
     'DATABASE_URL',
     '',

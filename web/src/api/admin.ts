@@ -4,6 +4,7 @@ import {
   ApiKeyRow,
   AuditPage,
   AuditVerification,
+  Commitment,
   Device,
   EchoResult,
   Invitation,
@@ -54,6 +55,11 @@ export const removeKey = (id: string) => send(one('/api/keys', id), { method: 'D
 
 export const listAudit = (filter: AuditFilter) => call(AuditPage, withQuery('/api/audit', filter));
 export const verifyAudit = () => call(AuditVerification, '/api/audit/verify');
+
+export type CommitmentRow = z.output<typeof Commitment>;
+export const listCommitments = () => call(z.array(Commitment), '/api/commitments');
+export const retryCommitment = (id: string) =>
+  send(`${one('/api/commitments', id)}/retry`, { method: 'POST', body: {} });
 
 export const listQuarantine = () => call(z.array(QuarantineItem), '/api/quarantine');
 export const readStatus = () => call(Status, '/api/status');

@@ -70,6 +70,11 @@ const insideRoutes = [
   }),
   createRoute({
     getParentRoute: () => inside,
+    path: '/commitments',
+    component: lazy(() => import('../admin/commitments-page.tsx'), 'CommitmentsPage'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
     path: '/status',
     component: lazy(() => import('../admin/status-page.tsx'), 'StatusPage'),
   }),

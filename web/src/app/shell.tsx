@@ -32,6 +32,7 @@ const LINKS = [
   { to: '/keys', key: 'keys', right: 'apikey.manage' },
   { to: '/audit', key: 'audit', right: 'audit.read' },
   { to: '/quarantine', key: 'quarantine', right: 'quarantine.read' },
+  { to: '/commitments', key: 'commitments', right: 'device.read' },
   { to: '/status', key: 'status', right: 'settings.manage' },
 ] as const;
 

@@ -5,6 +5,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Commitments } from '../../archive/commitment/types.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { ApiKeys } from '../../identity/api-keys.ts';
@@ -30,6 +31,7 @@ export interface ApiContext {
   readonly archive: Archive;
   readonly audit: AuditTrail;
   readonly auth: Auth;
+  readonly commitments: Commitments;
   readonly database: Database;
   readonly devices: Devices;
   readonly events: Events;

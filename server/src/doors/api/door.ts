@@ -6,6 +6,7 @@
 import type { HttpApp } from '../../platform/http.ts';
 import { adminRoutes } from './admin.ts';
 import { certificateRoutes } from './certificates.ts';
+import { commitmentRoutes } from './commitments.ts';
 import type { ApiContext } from './context.ts';
 import { documentRoutes } from './documents.ts';
 import { operationsRoutes } from './operations.ts';
@@ -20,5 +21,6 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   adminRoutes(app, context);
   certificateRoutes(app, context);
   operationsRoutes(app, context);
+  commitmentRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));
 }

@@ -12,6 +12,7 @@ import { EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/tran
 import { writePart10 } from '@lightbox/core/dicom/write.ts';
 import { createRenderer } from '../../archive/render/renderer.ts';
 import type { Renderer } from '../../archive/render/types.ts';
+import { openTestCommitments, type TestCommitments } from '../../archive/commitment/testing.ts';
 import { openTestArchive, type TestArchive } from '../../archive/testing.ts';
 import type { Audit, Principal } from '../../identity/types.ts';
 import { createHttp } from '../../platform/http.ts';
@@ -36,6 +37,7 @@ const principal: Principal = {
 
 let box: TestArchive;
 let renderer: Renderer;
+let commitments: TestCommitments;
 let app: Awaited<ReturnType<typeof createHttp>>;
 
 function image(sop: string, syntax = EXPLICIT_LE, study = STUDY, pixels = RED): Buffer {
@@ -91,6 +93,7 @@ const dicom = (syntax: string): string => `application/dicom; transfer-syntax=${
 beforeAll(async () => {
   box = await openTestArchive();
   renderer = createRenderer({ retrieve: box.archive.retrieve, log, workers: 1 });
+  commitments = await openTestCommitments(box);
   app = await createHttp({ config: { publicUrl: undefined }, log });
   app.addHook('onRequest', (request, _reply, done) => {
     (request as unknown as { principal: Principal }).principal = principal;
@@ -100,6 +103,7 @@ beforeAll(async () => {
     prefix: '/dicom-web',
     archive: box.archive,
     renderer,
+    commitments,
     audit,
     allows: () => true,
     log,
@@ -111,6 +115,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await app.close();
+  await commitments.close();
   await renderer.close();
   await box.close();
 });

@@ -1,15 +1,17 @@
 /**
- * DICOMweb: store (STOW-RS), search (QIDO-RS) and retrieve (WADO-RS) over HTTP.
+ * DICOMweb: store (STOW-RS), search (QIDO-RS), retrieve (WADO-RS) and storage commitment over HTTP.
  *
- * Source: PS3.18 §10 (Studies Service), Table 10.3-2 (resources and transactions).
+ * Source: PS3.18 §10 (Studies Service), Table 10.3-2 (resources and transactions), §13 (Storage Commitment Service).
  * Layer:  server/doors/dicomweb. Decodes, asks the archive, encodes; who may is decided by the route's right.
  */
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Commitments } from '../../archive/commitment/types.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { Allows, Audit, Right } from '../../identity/types.ts';
 import { describeCapabilities, type Resource } from './capabilities.ts';
+import { CommitmentResource } from './commitment.ts';
 import type { DoorContext } from './context.ts';
 import { bulkdata, frames } from './frames.ts';
 import { metadata, MetadataCache } from './metadata.ts';
@@ -23,6 +25,7 @@ export interface DicomwebOptions {
   readonly prefix: string;
   readonly archive: Archive;
   readonly renderer: Renderer;
+  readonly commitments: Commitments;
   readonly audit: Audit;
   readonly allows: Allows;
   readonly log: FastifyBaseLogger;
@@ -41,9 +44,13 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
 
   // Bodies are streams here: an object goes to disk while it arrives, whatever its size.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(['multipart/related', 'application/dicom'], (_request, payload, done) =>
-    done(null, payload),
-  );
+  const streamed = [
+    'multipart/related',
+    'application/dicom',
+    'application/dicom+json',
+    'application/dicom+xml',
+  ];
+  app.addContentTypeParser(streamed, (_request, payload, done) => done(null, payload));
   app.addContentTypeParser('*', (_request, _payload, done) => done(new Fault('UNSUPPORTED_MEDIA')));
 
   type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
@@ -110,9 +117,26 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
   get(`${INSTANCE}/bulkdata/*`, 'Retrieve bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
     bulkdata(context, request, reply),
   );
+
+  const commitment = new CommitmentResource(context, options.commitments);
+  const transaction = { url: '/commitment-requests/:transaction', answerTypes: SINGLE };
+  offer(
+    'study.store',
+    {
+      ...{ ...transaction, method: 'POST', requestTypes: SINGLE },
+      summary: 'Request storage commitment (PS3.18 §13.4)',
+    },
+    (request, reply) => commitment.request(request, reply),
+  );
+  offer(
+    'study.store',
+    { ...transaction, method: 'GET', summary: 'Check the result of a storage commitment (PS3.18 §13.5)' },
+    (request, reply) => commitment.check(request, reply),
+  );
   describeCapabilities(app, prefix, resources);
 }
 
 const PLURAL = { study: 'studies', series: 'series', instance: 'instances' } as const;
+const SINGLE = ['application/dicom+json', 'application/dicom+xml'];
 const TEXT = ['application/dicom+json', 'multipart/related; type="application/dicom+xml"'];
 const PIXELS = ['multipart/related; type="application/octet-stream"', 'application/octet-stream'];

@@ -16,10 +16,12 @@ import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/comman
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
 import { APPLICATION_CONTEXT, type AssociateAccept, writePdu } from '@lightbox/core/dimse/pdu.ts';
+import { isAnswer, namesOfAnswer } from '@lightbox/core/dimse/normalized.ts';
 import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
 import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { STATUS, statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
 import { type IncomingObject, type ObjectSink, Taking } from './incoming-object.ts';
+import type { RoleSelection } from '@lightbox/core/dimse/user-information.ts';
 import { sendMessage } from './outgoing-message.ts';
 import { connectTls, type TlsDial } from './tls-client.ts';
 
@@ -41,6 +43,8 @@ export interface ClientOptions {
   readonly relational?: readonly string[] | undefined;
   /** SOP classes whose objects are taken on this association, for C-GET (role selection, PS3.7 §D.3.3.4). */
   readonly takes?: readonly string[] | undefined;
+  /** SOP classes of which we want to be SCP, and only that: to tell results, for example. */
+  readonly provides?: readonly string[] | undefined;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -84,6 +88,12 @@ export interface RetrieveAnswer {
   readonly failedUids: readonly string[];
 }
 
+/** Something the peer asks or tells us; `answer` it. */
+export interface PeerRequest {
+  readonly command: Command;
+  readonly dataSet: DataSet | undefined;
+}
+
 /** An open association. One operation at a time. */
 export class DimseClient {
   readonly #socket: Socket;
@@ -92,6 +102,12 @@ export class DimseClient {
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #timeoutMs: number;
   #accepted: AcceptedContext[] = [];
+  #roles: readonly RoleSelection[] = [];
+  /** Requests of the peer that came while we waited for an answer. */
+  readonly #requests: Message[] = [];
+  /** Looked at, and not used yet. */
+  #held: Received | undefined;
+  #reading: Promise<void> | undefined;
   #peerMaxPdu = 0;
   #messageId = 0;
 
@@ -127,6 +143,11 @@ export class DimseClient {
   /** All that were agreed for it, each in a context of its own. */
   transferSyntaxesOf(sopClassUid: string): string[] {
     return this.#accepted.flatMap((one) => (one.abstractSyntax === sopClassUid ? [one.transferSyntax] : []));
+  }
+
+  /** What we are for a SOP class; undefined: the peer does not negotiate roles, so SCU (PS3.7 §D.3.3.4). */
+  roleOf(sopClassUid: string): RoleSelection | undefined {
+    return this.#roles.find((role) => role.sopClassUid === sopClassUid);
   }
 
   /** Another operation can be tried: nothing was broken off. */
@@ -199,11 +220,7 @@ export class DimseClient {
         const { status = STATUS.success, errorComment } = message.command;
         if (statusKind(status) !== 'pending') {
           over = true;
-          if (statusKind(status) === 'failure')
-            throw new Fault('DIMSE_STATUS', {
-              ...{ status: `0x${status.toString(16).toUpperCase().padStart(4, '0')}` },
-              ...{ meaning: statusMeaning(status), comment: errorComment },
-            });
+          if (statusKind(status) === 'failure') throw statusFault(status, errorComment);
           return;
         }
         if (!message.dataSet) continue;
@@ -309,6 +326,67 @@ export class DimseClient {
     }
   }
 
+  /**
+   * An operation or notification of DIMSE-N (PS3.7 §10.1).
+   *
+   * @throws Fault DIMSE_STATUS when the peer answers with a failure.
+   */
+  async perform(
+    sopClassUid: string,
+    commandOf: (messageId: number) => Command,
+    dataSet: DataSet,
+  ): Promise<void> {
+    const { id, transferSyntax } = this.#context(sopClassUid);
+    const { messageId = 0 } = this.#request(0, sopClassUid, 0x0001);
+    const bytes = writeDataSet(dataSet, transferSyntax);
+    await this.#write(writeMessage(id, commandOf(messageId), bytes, this.#peerMaxPdu));
+    for (;;) {
+      const message = await this.#message();
+      if (!isAnswer(message.command)) {
+        this.#requests.push(message);
+        continue;
+      }
+      const { status = STATUS.success, errorComment } = message.command;
+      if (statusKind(status) === 'failure') throw statusFault(status, errorComment);
+      return;
+    }
+  }
+
+  /** What the peer asks or tells us of itself; undefined when nothing comes in time, or it wants to leave. */
+  async requested(waitMs: number): Promise<PeerRequest | undefined> {
+    if (this.#requests.length === 0) {
+      this.#held ??= this.#splitter.next();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((settle) => (timer = setTimeout(settle, waitMs)));
+      if (!this.#held) await Promise.race([this.#read(), late]).catch(() => undefined);
+      clearTimeout(timer);
+      this.#held ??= this.#splitter.next();
+      if (this.#held?.type !== 'pdv') return undefined;
+      this.#requests.push(await this.#message());
+    }
+    const message = this.#requests[0];
+    const context = this.#accepted.find(({ id }) => id === message?.contextId);
+    if (!message || !context || isAnswer(message.command)) throw new Fault('DIMSE_ABORTED');
+    const { command, dataSet } = message;
+    return {
+      command,
+      dataSet: dataSet && readDataSet(dataSet, context.transferSyntax, { onMismatch: 'warn' }).dataSet,
+    };
+  }
+
+  /** Answers the request that `requested` gave last. */
+  async answer(status: number): Promise<void> {
+    const message = this.#requests.shift();
+    if (!message) return;
+    const { contextId, command } = message;
+    const response: Command = {
+      ...namesOfAnswer(command, ''),
+      ...{ commandField: command.commandField | 0x8000, messageIdRespondedTo: command.messageId },
+      ...{ dataSetType: NO_DATA_SET, status },
+    };
+    await this.#write(writeMessage(contextId, response, undefined, this.#peerMaxPdu));
+  }
+
   /** Ends the association in order. */
   async close(): Promise<void> {
     const socket = this.#socket;
@@ -346,7 +424,11 @@ export class DimseClient {
         user: {
           ...{ maxPdu: MAX_PDU, implementationClassUid: IMPLEMENTATION_CLASS_UID },
           implementationVersion: IMPLEMENTATION_VERSION_NAME,
-          roles: options.takes?.map((sopClassUid) => ({ sopClassUid, scu: false, scp: true })),
+          roles: [...(options.takes ?? []), ...(options.provides ?? [])].map((sopClassUid) => ({
+            sopClassUid,
+            scu: false,
+            scp: true,
+          })),
           extended: options.relational?.map((sopClassUid) => ({ sopClassUid, info: Uint8Array.of(1) })),
         },
       }),
@@ -358,6 +440,7 @@ export class DimseClient {
     }
     if (answer.type !== 'associate-ac') throw new Fault('DIMSE_ABORTED');
     this.#peerMaxPdu = answer.user.maxPdu;
+    this.#roles = answer.user.roles ?? [];
     this.#accepted = acceptedOf(answer, contexts);
   }
 
@@ -414,16 +497,25 @@ export class DimseClient {
 
   async #next(): Promise<Received> {
     for (;;) {
-      const value = this.#splitter.next();
+      const value = this.#held ?? this.#splitter.next();
+      this.#held = undefined;
       if (value) {
         if (value.type === 'abort')
           throw new Fault('DIMSE_ABORTED', { source: value.source, reason: value.reason });
         return value;
       }
-      const read = await this.#timed(this.#chunks.next());
+      await this.#timed(this.#read());
+    }
+  }
+
+  /** The next bytes; those who wait for them at once share them. */
+  #read(): Promise<void> {
+    this.#reading ??= this.#chunks.next().then((read) => {
+      this.#reading = undefined;
       if (read.done === true) throw new Fault('DIMSE_ABORTED');
       this.#splitter.push(read.value);
-    }
+    });
+    return this.#reading;
   }
 
   async #timed<T>(work: Promise<T>): Promise<T> {
@@ -449,6 +541,12 @@ export class DimseClient {
     );
   }
 }
+
+const statusFault = (status: number, comment: string | undefined): Fault =>
+  new Fault('DIMSE_STATUS', {
+    ...{ status: `0x${status.toString(16).toUpperCase().padStart(4, '0')}` },
+    ...{ meaning: statusMeaning(status), comment },
+  });
 
 function acceptedOf(
   answer: AssociateAccept,

@@ -5,6 +5,7 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Commitments } from '../../archive/commitment/types.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { Certificates } from '../../identity/certificates.ts';
@@ -13,6 +14,7 @@ import type { UserIdentities } from '../../identity/user-identity.ts';
 import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
 import { Association } from './association.ts';
+import { ByteBudget, REQUEST_BYTES } from './commit.ts';
 import { NamedSlots, Slots } from './slots.ts';
 import { startTlsListener } from './tls-listener.ts';
 import type { TlsReason } from './tls-words.ts';
@@ -21,6 +23,7 @@ export interface DimseDoorOptions {
   readonly config: Config['dicom'];
   readonly archive: Archive;
   readonly renderer: Renderer;
+  readonly commitments: Commitments;
   readonly devices: Devices;
   readonly certificates: Certificates;
   readonly identities: UserIdentities;
@@ -36,6 +39,8 @@ export interface DoorParts extends DimseDoorOptions {
   readonly searches: Slots;
   /** Retrievals, by calling AE title. */
   readonly retrieves: NamedSlots;
+  /** Memory for storage commitments that are being received. */
+  readonly requests: ByteBudget;
 }
 
 export interface DimseDoor {
@@ -68,6 +73,7 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
     ...options,
     searches: new Slots(SEARCHES),
     retrieves: new NamedSlots(config.retrievesPerPeer, RETRIEVES),
+    requests: new ByteBudget(REQUEST_BYTES),
   };
   const open = new Set<Association>();
   const waiting = new Set<Association>();

@@ -1,11 +1,13 @@
 /**
- * C-STOREs of ours on an association the peer opened: how the objects of its C-GET get to it.
+ * Requests of ours on an association the peer opened: the objects of its C-GET, and the results of its storage commitments.
  *
- * Source: PS3.7 §9.1.1, §9.1.3.2 (sub-operations), §D.3.3.3 (how many may be outstanding), PS3.4 §C.4.3.
+ * Source: PS3.7 §9.1.1, §9.1.3.2 (sub-operations), §10.1.1 (N-EVENT-REPORT), §D.3.3.3 (how many may be outstanding), PS3.4 §C.4.3,
+ *         §J.3.3.1.
  * Layer:  server/doors/dimse.
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { type Command, COMMANDS } from '@lightbox/core/dimse/command.ts';
+import { writeMessage } from '@lightbox/core/dimse/message.ts';
 import type { Context } from '@lightbox/core/dimse/negotiate.ts';
 import { type Push, sendMessage } from './outgoing-message.ts';
 
@@ -29,6 +31,7 @@ export class PeerStores {
     readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   };
   readonly #waiting = new Map<number, Waiting>();
+  readonly #atEnd: (() => void)[] = [];
   #messageId = 0;
   #over = false;
 
@@ -51,12 +54,38 @@ export class PeerStores {
     { sopClassUid, sopUid }: StoredObject,
     dataSet: AsyncIterable<Uint8Array>,
   ): Promise<number | Fault> {
-    const { peerMaxPdu, push, inTurn, timeoutMs } = this.#options;
+    const { peerMaxPdu, push } = this.#options;
+    return this.#ask((messageId) => {
+      const command: Command = {
+        ...{ commandField: COMMANDS.storeRequest, affectedSopClassUid: sopClassUid, messageId, priority: 0 },
+        ...{ affectedSopInstanceUid: sopUid, dataSetType: 0x0001 },
+      };
+      return sendMessage({ id: context.id, peerMaxPdu }, command, dataSet, push);
+    });
+  }
+
+  /**
+   * Tells the peer of something, unless it still has something of ours to answer.
+   *
+   * @returns as `store`.
+   */
+  async notify(
+    context: Context,
+    commandOf: (messageId: number) => Command,
+    dataSet: Uint8Array,
+  ): Promise<number | Fault> {
+    if (this.#waiting.size > 0) return new Fault('BUSY');
+    const { peerMaxPdu, push } = this.#options;
+    return this.#ask(async (messageId) => {
+      await push(writeMessage(context.id, commandOf(messageId), dataSet, peerMaxPdu));
+      return undefined;
+    });
+  }
+
+  /** @param send  Sends the request of this number; returns why nothing of it was sent. */
+  async #ask(send: (messageId: number) => Promise<Fault | undefined>): Promise<number | Fault> {
+    const { inTurn, timeoutMs } = this.#options;
     const messageId = this.#nextId();
-    const command: Command = {
-      ...{ commandField: COMMANDS.storeRequest, affectedSopClassUid: sopClassUid, messageId, priority: 0 },
-      ...{ affectedSopInstanceUid: sopUid, dataSetType: 0x0001 },
-    };
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<number | Fault>((settle, fail) =>
       this.#waiting.set(messageId, { settle, fail }),
@@ -65,9 +94,7 @@ export class PeerStores {
     answered.catch(() => undefined);
     try {
       const unsent = await inTurn(() =>
-        this.#over
-          ? Promise.resolve(new Fault('DIMSE_ABORTED'))
-          : sendMessage({ id: context.id, peerMaxPdu }, command, dataSet, push),
+        this.#over ? Promise.resolve(new Fault('DIMSE_ABORTED')) : send(messageId),
       );
       if (unsent) return unsent;
       timer = setTimeout(() => this.#waiting.get(messageId)?.fail(new Fault('DIMSE_TIMEOUT')), timeoutMs);
@@ -89,9 +116,16 @@ export class PeerStores {
     this.#waiting.get(messageIdRespondedTo)?.settle(status);
   }
 
+  /** Calls `work` when nothing more can be sent. */
+  onEnd(work: () => void): void {
+    if (this.#over) work();
+    else this.#atEnd.push(work);
+  }
+
   /** The peer is gone, or has asked for release: nothing more is answered. */
   end(): void {
     this.#over = true;
+    for (const work of this.#atEnd.splice(0)) work();
     for (const one of this.#waiting.values()) one.settle(new Fault('DIMSE_ABORTED'));
   }
 }

@@ -1,17 +1,19 @@
 /**
  * The services on one association: each message of the peer becomes an operation, which is answered once.
  *
- * Source: PS3.7 §9.1 (DIMSE-C services), §9.3.2.3 (C-CANCEL), §D.3.3.3 (outstanding operations), Annex C (statuses).
+ * Source: PS3.7 §9.1 (DIMSE-C services), §10.1 (DIMSE-N services), §9.3.2.3 (C-CANCEL), §D.3.3.3 (outstanding operations), Annex C (statuses).
  * Layer:  server/doors/dimse.
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { type Context, MAX_WINDOW, type Negotiated } from '@lightbox/core/dimse/negotiate.ts';
+import { namesOfAnswer } from '@lightbox/core/dimse/normalized.ts';
 import type { PdvPart } from '@lightbox/core/dimse/splitter.ts';
 import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import type { AdmitAnswer, DeviceVerb } from '../../identity/types.ts';
+import { CommitTask, LargeRequest, ReportTask } from './commit.ts';
 import type { DoorParts } from './door.ts';
 import { FindTask } from './find.ts';
 import type { Push } from './outgoing-message.ts';
@@ -79,6 +81,8 @@ const VERBS: Readonly<Partial<Record<number, DeviceVerb>>> = {
   [COMMANDS.findRequest]: 'find',
   [COMMANDS.getRequest]: 'get',
   [COMMANDS.moveRequest]: 'move',
+  [COMMANDS.actionRequest]: 'commit',
+  [COMMANDS.eventReportRequest]: 'commit',
 };
 
 export class Services {
@@ -177,7 +181,8 @@ export class Services {
       // A C-CANCEL has no answer (PS3.7 §9.3.2.3); neither has an answer.
       if (commandField === COMMANDS.cancelRequest)
         this.#tasks.get(command.messageIdRespondedTo ?? -1)?.cancel();
-      if (commandField === COMMANDS.storeResponse) this.#stores.answered(command);
+      if (commandField === COMMANDS.storeResponse || commandField === COMMANDS.eventReportResponse)
+        this.#stores.answered(command);
       if (hasData) this.#receiver = discarding(() => Promise.resolve());
       return;
     }
@@ -185,7 +190,9 @@ export class Services {
     if (verb === undefined || context.service !== verb) return refuse(STATUS.unrecognizedOperation);
     if (messageId === undefined) return refuse(STATUS.mistypedArgument, 'the message ID is missing');
     if (this.#outstanding.has(messageId)) return refuse(STATUS.duplicateInvocation);
-    if (!this.#peer.verbs.includes(verb)) {
+    // A result that we have asked for needs no permission; whether we did is looked up.
+    const told = commandField === COMMANDS.eventReportRequest;
+    if (!told && !this.#peer.verbs.includes(verb)) {
       this.#parts.audit.record({
         ...{ event: 'access.refused', outcome: 'refused', principal: this.#peer.principal },
         detail: { door: 'dicom', verb },
@@ -206,17 +213,24 @@ export class Services {
         return this.#respond(context, command, status, more);
       },
     };
-    this.#receiver =
-      verb === 'store'
-        ? await beginStore(this.#parts, request)
-        : gathering((identifier) =>
-            this.#start(
-              messageId,
-              verb === 'find'
-                ? new FindTask(this.#parts, request, identifier)
-                : new RetrieveTask(this.#parts, request, identifier, this.#stores),
-            ),
-          );
+    const start = (task: Task): void => this.#start(messageId, task);
+    if (verb === 'store') this.#receiver = await beginStore(this.#parts, request);
+    else if (verb === 'commit')
+      this.#receiver = new LargeRequest(this.#parts, request, (dataSet) =>
+        start(
+          told
+            ? new ReportTask(this.#parts, request, dataSet)
+            : new CommitTask(this.#parts, request, dataSet, this.#stores),
+        ),
+      );
+    else
+      this.#receiver = gathering((identifier) =>
+        start(
+          verb === 'find'
+            ? new FindTask(this.#parts, request, identifier)
+            : new RetrieveTask(this.#parts, request, identifier, this.#stores),
+        ),
+      );
   }
 
   /** Returns at once: the task goes on beside the reading. */
@@ -239,16 +253,16 @@ export class Services {
   /** One write for each answer. */
   #respond(
     context: Context,
-    { commandField, affectedSopClassUid, affectedSopInstanceUid, messageId = 0 }: Command,
+    request: Command,
     status: number,
     { dataSet, comment, offendingElements, counters }: Answer,
   ): Promise<void> {
     const response: Command = {
-      commandField: commandField | 0x8000,
-      affectedSopClassUid: affectedSopClassUid ?? context.abstractSyntax,
-      messageIdRespondedTo: messageId,
+      ...namesOfAnswer(request, context.abstractSyntax),
+      commandField: request.commandField | 0x8000,
+      messageIdRespondedTo: request.messageId ?? 0,
       dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
-      ...{ status, affectedSopInstanceUid, errorComment: comment, offendingElements, ...counters },
+      ...{ status, errorComment: comment, offendingElements, ...counters },
     };
     const bytes = writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu);
     return this.#inTurn(() => this.#wire.write(bytes));
