@@ -214,6 +214,15 @@ describe('the audit trail', () => {
         send('POST', '/api/auth/revoke-other-sessions', careful, {}),
       'POST /api/upload': () =>
         send('POST', '/api/upload?name=a.dcm', admin, image(`${PLACE.instance}.2`), 'application/dicom'),
+      'GET /api/exports/{id}/file': async () => {
+        const studies = [{ studyUid: PLACE.study }];
+        const chosen = await send('POST', '/api/exports', admin, { studies });
+        const { url } = (await chosen.json()) as { url: string };
+        const answer = await send('GET', url, admin);
+        // To its end: what breaks off is written down as failed.
+        await answer.arrayBuffer();
+        return new Response(null, { status: answer.status });
+      },
       'POST /api/devices': async () => {
         const answer = await send('POST', '/api/devices', admin, { aeTitle: 'CT1' });
         device = ((await answer.clone().json()) as { id: string }).id;

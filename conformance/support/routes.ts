@@ -48,6 +48,10 @@ export const ROUTES: readonly RouteRow[] = [
   row('GET', `${DOCUMENT}/file`, 'study.view', 'view'),
   row('GET', '/api/events', 'study.search'),
   row('POST', '/api/upload', 'study.store', 'store'),
+  // A choice only: what leaves is written down with the file.
+  row('POST', '/api/exports', 'study.export'),
+  row('GET', '/api/exports/{id}', 'study.export'),
+  row('GET', '/api/exports/{id}/file', 'study.export', 'export'),
   row('GET', '/api/devices', 'device.read'),
   row('GET', '/api/devices/refused', 'device.read'),
   row('POST', '/api/devices', 'device.manage', 'device.changed'),

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { archiveMigrations, openArchive } from './archive/archive.ts';
 import { openCommitments } from './archive/commitment/commitments.ts';
+import { openExports } from './archive/export/exports.ts';
 import { meterIngest } from './archive/meter.ts';
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
@@ -111,6 +112,9 @@ export async function start(config: Config, log: Log): Promise<Running> {
       (one) => one.close(),
     );
 
+    const { dataDir } = config;
+    const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
+
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());
     metrics.watchHttp(http);
     guard(http, { sessions, audit, publicUrl });
@@ -136,6 +140,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
         database,
         devices,
         events,
+        exports,
         keys,
         localAes,
         metrics,

@@ -165,6 +165,73 @@ export const UploadResult = z.object({
 });
 /** Answer: application/x-ndjson, one UploadResult per line as each file finishes. */
 
+// --- exports: POST /api/exports makes a ticket, GET /api/exports/:id tells how far it is, GET /api/exports/:id/file is the medium
+/** PS3.15 §E.3; names as in docs/de-identification.md. */
+export const DeidentifyOptionName = z.enum([
+  'cleanPixelData',
+  'cleanVisualFeatures',
+  'cleanGraphics',
+  'cleanStructuredContent',
+  'cleanDescriptors',
+  'retainFullDates',
+  'retainModifiedDates',
+  'retainPatientCharacteristics',
+  'retainDeviceIdentity',
+  'retainUids',
+  'retainSafePrivate',
+  'retainInstitutionIdentity',
+]);
+const RectangleInput = z.object({
+  left: z.number().int().min(0).max(65535),
+  top: z.number().int().min(0).max(65535),
+  width: z.number().int().min(1).max(65535),
+  height: z.number().int().min(1).max(65535),
+});
+export const ExportInput = z.object({
+  studies: z
+    .array(
+      z.object({
+        studyUid: z.string().max(64),
+        /** Some series of it; without, all. */
+        seriesUids: z.array(z.string().max(64)).min(1).max(5000).optional(),
+      }),
+    )
+    .min(1)
+    .max(500),
+  format: z.enum(['zip', 'iso']).default('zip'),
+  /** As kept, byte for byte; or uncompressed, which every reader of media has to take (PS3.11 Annex D). */
+  pixels: z.enum(['kept', 'uncompressed']).default('kept'),
+  /** index.html, which shows the images without a program. */
+  viewer: z.boolean().default(true),
+  deidentify: z
+    .object({
+      options: z.array(DeidentifyOptionName).default([]),
+      rectangles: z.array(RectangleInput).max(100).default([]),
+      /** A person has looked at the pixels of all that is exported. */
+      pixelsReviewed: z.boolean().default(false),
+      /** The same secret gives the same pseudonyms and UIDs again; without one they are new with every export. */
+      key: z.string().min(16).max(200).optional(),
+    })
+    .optional(),
+});
+/** What was left out or is not as asked, by the code that says why. */
+export const ExportNote = z.object({ code: z.string(), message: z.string(), objects: z.number().int() });
+export const ExportTicket = z.object({
+  id: z.string(),
+  url: z.string(),
+  name: z.string(),
+  objects: z.number().int(),
+  /** Of the objects as they are kept. */
+  bytes: z.number(),
+  notes: z.array(ExportNote),
+});
+export const ExportState = z.object({
+  state: z.enum(['ready', 'sending', 'done', 'failed']),
+  sentBytes: z.number(),
+  /** When the length was known in advance. */
+  totalBytes: z.number().nullable(),
+});
+
 // --- documents: GET /api/studies/:studyUid/series/:seriesUid/instances/:sopUid/document, and its bytes at .../document/file
 /** Whose document it is and what kind of object, with every answer. Dates and times as DA and TM. */
 const documentHead = {

@@ -14,13 +14,7 @@ import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
 import { deidentify, type DeidentifyRequest } from '@lightbox/core/dicom/deidentify/deidentify.ts';
 import type { PixelPlan } from '@lightbox/core/dicom/deidentify/pixels.ts';
 import { isDeidentifyOption } from '@lightbox/core/dicom/deidentify/profile.ts';
-import {
-  blackenFrames,
-  clearUnusedBits,
-  type FrameLayout,
-  frameBits,
-  type Rectangle,
-} from '@lightbox/core/dicom/deidentify/rectangles.ts';
+import type { Rectangle } from '@lightbox/core/dicom/deidentify/rectangles.ts';
 import { dataSetOf } from '@lightbox/core/dicom/element.ts';
 import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
 import { DicomReader, readDataSet } from '@lightbox/core/dicom/read.ts';
@@ -28,7 +22,7 @@ import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { sortedElements, uidValue } from '@lightbox/core/dicom/values.ts';
 import { elementHeader, writeDataSet, writeFileMeta } from '@lightbox/core/dicom/write.ts';
-import { imagePixel } from '@lightbox/core/pixel/image-pixel.ts';
+import { type FrameEdit, frameEdit, pixelEdit } from '../archive/render/pixel-edit.ts';
 import { UsageError } from './usage.ts';
 
 /** Tables and documents of an object come into memory up to this size, pixel data never; what is larger flows through. */
@@ -183,40 +177,20 @@ async function openOriginal(path: string, file: FileHandle): Promise<Original> {
   return { parsed, transferSyntaxUid: parsed.transferSyntaxUid, read };
 }
 
-/** Changes whole frames in place, and says how many bytes those are. */
-interface Edit {
-  readonly bytes: number;
-  apply(piece: Uint8Array): void;
-}
-
-function editOf(original: Original, plan: PixelPlan, request: DeidentifyRequest): Edit | undefined {
+function editOf(original: Original, plan: PixelPlan, request: DeidentifyRequest): FrameEdit | undefined {
+  const edit = pixelEdit(plan, isBlackened(request));
   const { dataSet, pixelData } = original.parsed;
-  const blacken = isBlackened(request) && plan.verdict === 'blacken';
-  if (!pixelData || !(blacken || plan.clearUnusedBits)) return undefined;
+  if (!pixelData || !edit) return undefined;
   // They would have to be decoded first; lossless ones keep what is in unused bits.
   if (pixelData.fragments) throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
-  const layout: FrameLayout = imagePixel(dataSet);
-  const bits = frameBits(layout);
-  // Packed single bits: eight frames end at a byte.
-  const unit = bits % 8 === 0 ? bits / 8 : bits;
-  // Words of OW are turned by the byte order, single bytes in it as well (PS3.5 §8.2).
-  const { littleEndian } = dataSet;
-  if (!littleEndian && pixelData.vr === 'OW' && layout.bitsAllocated !== 16)
-    throw new Fault('PIXELS_UNSUPPORTED', { littleEndian });
-  return {
-    bytes: unit * Math.max(1, Math.floor(PIECE / unit)),
-    apply: (piece) => {
-      if (plan.clearUnusedBits) clearUnusedBits(piece, layout, littleEndian);
-      if (blacken) blackenFrames(piece, layout, plan.rectangles, littleEndian);
-    },
-  };
+  return frameEdit(dataSet, pixelData.vr, edit);
 }
 
 async function writeBody(
   out: FileHandle,
   ds: DataSet,
   original: Original,
-  edit: Edit | undefined,
+  edit: FrameEdit | undefined,
 ): Promise<void> {
   const { transferSyntaxUid } = original;
   let run: Element[] = [];
@@ -242,7 +216,7 @@ async function copyBulk(
   out: FileHandle,
   element: Element,
   original: Original,
-  edit: Edit | undefined,
+  edit: FrameEdit | undefined,
 ): Promise<void> {
   const { parsed, transferSyntaxUid, read } = original;
   const pixels = parsed.pixelData?.tag === element.tag ? parsed.pixelData : undefined;

@@ -30,7 +30,8 @@ import {
   toLittleEndian,
 } from './source.ts';
 import { createThumbnails } from './thumbnails.ts';
-import { transcodeObject } from './transcode.ts';
+import { editedFrame, editedSource } from './pixel-edit.ts';
+import { transcodeObject, writtenObject } from './transcode.ts';
 import { withoutBulk } from './without-bulk.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
@@ -136,6 +137,17 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       const pieces = await transcodeObject(source, wanted, (index) => decode(source, index, false));
       log.debug({ from: ref.transferSyntaxUid, to: wanted }, 'transcoding');
       return new Outgoing(pieces);
+    },
+    async rewritten(ref, wanted, { dataSet, edit }) {
+      if (!canProduceObject(ref, wanted) || !canWriteHeader(wanted)) throw refuse(ref);
+      const source = await openSource(retrieve, ref);
+      if (edit && wanted === ref.transferSyntaxUid && source.frames?.kind === 'encapsulated')
+        throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
+      const changed = { ...(edit ? editedSource(source, edit) : source), dataSet };
+      return writtenObject(changed, wanted, async (index) => {
+        const frame = await decode(source, index, false);
+        return edit ? { ...frame, bytes: editedFrame(frame, edit) } : frame;
+      });
     },
     async dataSet(ref, wanted) {
       const odd = isOdd(ref);

@@ -8,7 +8,12 @@ import { dataSet, withElements } from '@lightbox/core/dicom/element.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import { readDataSet, readPart10 } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
-import { EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import {
+  EXPLICIT_BE,
+  EXPLICIT_LE,
+  IMPLICIT_LE,
+  readingSyntax,
+} from '@lightbox/core/dicom/transfer-syntax.ts';
 import { integer, items, numbers, text } from '@lightbox/core/dicom/values.ts';
 import { encapsulatedPixelData, writePart10 } from '@lightbox/core/dicom/write.ts';
 import { createLog } from '../../platform/log.ts';
@@ -233,6 +238,7 @@ describe('Writing frames while they are decoded', () => {
     ({ rows, columns: rows, bitsAllocated, samples: 1, photometric: 'MONOCHROME2' }) as JobResult['image'];
   const compressed = (frameCount: number): ObjectSource =>
     ({
+      syntax: readingSyntax(RLE),
       dataSet: dataSet({ SOPClassUID: '1.2', SOPInstanceUID: '1.2.3', PixelData: new Uint8Array(0) }),
       frames: { kind: 'encapsulated', frameCount, source: 'one-each', frames: [] },
     }) as unknown as ObjectSource;

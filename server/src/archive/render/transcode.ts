@@ -37,17 +37,29 @@ interface Streamed {
   open(): AsyncIterable<Uint8Array>;
 }
 
+/** An object as it will be written: its length is known before its bytes. */
+export interface WrittenObject {
+  readonly bytes: number;
+  /** Once. */
+  open(): Pieces;
+}
+
 /**
- * The Part 10 file in implicit or explicit little endian.
+ * The Part 10 file in its own transfer syntax (for another data set in front of the same pixels), or in implicit or explicit
+ * little endian.
  *
  * @param decode  Gives one frame uncompressed; asked only for encapsulated pixels, in order.
  * @throws Fault DICOM_UID; TOO_LARGE when the pixels are more than one value can hold; and what `decode` throws for the
  *   first frame. What fails later is thrown by the pieces: the client sees a body that breaks off.
  */
-export async function transcodeObject(source: ObjectSource, wanted: string, decode: Decode): Promise<Pieces> {
+export async function writtenObject(
+  source: ObjectSource,
+  wanted: string,
+  decode: Decode,
+): Promise<WrittenObject> {
   let { dataSet } = source;
   const streamed = new Map<Tag, Streamed>();
-  if (source.frames?.kind === 'encapsulated') {
+  if (source.frames?.kind === 'encapsulated' && wanted !== source.syntax.uid) {
     const first = await firstFrame(source.frames.frameCount, decode);
     dataSet = describing(dataSet, first.image);
     streamed.set(Tags.PixelData, decoded(first, source.frames.frameCount, decode));
@@ -60,7 +72,31 @@ export async function transcodeObject(source: ObjectSource, wanted: string, deco
   const sopInstanceUid = uidValue(dataSet, Tags.SOPInstanceUID);
   if (sopClassUid === undefined || sopInstanceUid === undefined) throw new Fault('DICOM_UID');
   const meta = writeFileMeta({ sopClassUid, sopInstanceUid, transferSyntaxUid: wanted });
-  return pieces(meta, await hydratedItems(source, dataSet), streamed, wanted);
+  const whole = await hydratedItems(source, dataSet);
+  const small = new Map([...whole.elements].filter(([tag]) => !streamed.has(tag)));
+  let bytes = meta.length + writeDataSet({ ...whole, elements: small }, wanted).length;
+  for (const [tag, value] of streamed) bytes += writtenBytes(tag, value, wanted);
+  return { bytes, open: () => pieces(meta, whole, streamed, wanted) };
+}
+
+/** The same as pieces. */
+export async function transcodeObject(source: ObjectSource, wanted: string, decode: Decode): Promise<Pieces> {
+  return (await writtenObject(source, wanted, decode)).open();
+}
+
+/** Tag, VR and length of a value that flows through. What the short form cannot hold goes as UN (PS3.5 §6.2.2). */
+function streamedHeader(tag: Tag, value: Streamed, wanted: string): Uint8Array {
+  const vr = VR_FACTS[value.vr].longLength ? value.vr : 'UN';
+  const length = value.fragments === true ? undefined : value.bytes + (value.bytes % 2);
+  return elementHeader(tag, vr, length, wanted);
+}
+
+const sequenceEnd = (): Uint8Array => elementHeader(SEQUENCE_END, 'UN', 0, IMPLICIT_LE);
+
+/** With its header, its pad or the delimiter behind its fragments. */
+function writtenBytes(tag: Tag, value: Streamed, wanted: string): number {
+  const after = value.fragments === true ? sequenceEnd().length : value.bytes % 2;
+  return streamedHeader(tag, value, wanted).length + value.bytes + after;
 }
 
 async function firstFrame(frameCount: number, decode: Decode): Promise<JobResult> {
@@ -91,10 +127,7 @@ async function* pieces(
     }
     yield writeDataSet({ ...ds, elements: small }, wanted);
     small = new Map();
-    // What the short form cannot hold goes as UN (PS3.5 §6.2.2).
-    const vr = VR_FACTS[value.vr].longLength ? value.vr : 'UN';
-    const length = value.fragments === true ? undefined : value.bytes + (value.bytes % 2);
-    yield elementHeader(element.tag, vr, length, wanted);
+    yield streamedHeader(element.tag, value, wanted);
     let left = value.bytes;
     for await (const piece of value.open()) {
       left -= piece.length;
@@ -102,7 +135,7 @@ async function* pieces(
       yield piece;
     }
     if (left > 0) throw new Fault('PIXELS_BROKEN', { what: 'fewer bytes than were announced' });
-    if (value.fragments === true) yield elementHeader(SEQUENCE_END, 'UN', 0, IMPLICIT_LE);
+    if (value.fragments === true) yield sequenceEnd();
     else if (value.bytes % 2 === 1) yield Uint8Array.of(VR_FACTS[value.vr].pad);
   }
   if (small.size > 0) yield writeDataSet({ ...ds, elements: small }, wanted);
@@ -117,7 +150,8 @@ function asKept(source: ObjectSource, element: Element): Streamed {
   // Pixel cells of more than 16 bits in OW are turned as cells, not as words (PS3.5 §7.3, §8.1.1).
   const cell = tag === Tags.PixelData && vr === 'OW' && bits > 16 ? bits / 8 : VR_FACTS[vr].unit;
   const unit = dataSet.littleEndian ? 1 : cell;
-  const fragments = element.fragments !== undefined;
+  const pixels = tag === Tags.PixelData && source.frames?.kind === 'encapsulated';
+  const fragments = element.fragments !== undefined || pixels;
   return {
     vr,
     bytes: length,

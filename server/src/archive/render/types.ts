@@ -8,7 +8,10 @@
 import type { Readable } from 'node:stream';
 import type { Window } from '@lightbox/core/pixel/window.ts';
 import type { Pieces } from '../../platform/outgoing.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import type { InstanceRef } from '../types.ts';
+import type { PixelEdit } from './pixel-edit.ts';
+import type { WrittenObject } from './transcode.ts';
 
 export type PictureType = 'image/jpeg' | 'image/png' | 'image/webp';
 
@@ -43,6 +46,13 @@ export interface FrameBytes {
   readonly transferSyntaxUid: string;
 }
 
+/** Another data set for the same pixels, and what has to happen to those. */
+export interface Rewriting {
+  readonly dataSet: DataSet;
+  /** Only for an object that is written uncompressed. */
+  readonly edit?: PixelEdit | undefined;
+}
+
 export interface Renderer {
   /**
    * One frame as a picture; `frame` is zero-based.
@@ -56,6 +66,11 @@ export interface Renderer {
   frame(ref: InstanceRef, index: number, transferSyntaxUid: string): Promise<FrameBytes>;
   /** The Part 10 file in a transfer syntax, written while it is read. Throws as `rendered` before the first byte. */
   transcode(ref: InstanceRef, transferSyntaxUid: string): Promise<Readable>;
+  /**
+   * The Part 10 file with another data set, in a transfer syntax that both `canProduceObject` and `canWriteHeader` name. Bulk
+   * values of the data set lie where those of `header` do. Throws as `rendered`.
+   */
+  rewritten(ref: InstanceRef, transferSyntaxUid: string, change: Rewriting): Promise<WrittenObject>;
   /**
    * The data set alone, as a C-STORE carries it: as kept in its own transfer syntax, else written anew. Written anew with even
    * lengths where it has an odd one, if it is uncompressed. Each piece is valid until the next is asked for. Throws as `rendered`

@@ -6,6 +6,7 @@
 import type { FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Commitments } from '../../archive/commitment/types.ts';
+import type { Exports } from '../../archive/export/exports.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { ApiKeys } from '../../identity/api-keys.ts';
@@ -35,6 +36,7 @@ export interface ApiContext {
   readonly database: Database;
   readonly devices: Devices;
   readonly events: Events;
+  readonly exports: Exports;
   readonly keys: ApiKeys;
   readonly metrics: Metrics;
   readonly people: People;

@@ -9,6 +9,7 @@ import { certificateRoutes } from './certificates.ts';
 import { commitmentRoutes } from './commitments.ts';
 import type { ApiContext } from './context.ts';
 import { documentRoutes } from './documents.ts';
+import { exportRoutes } from './exports.ts';
 import { operationsRoutes } from './operations.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
@@ -20,6 +21,7 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   documentRoutes(app, context);
   adminRoutes(app, context);
   certificateRoutes(app, context);
+  exportRoutes(app, context);
   operationsRoutes(app, context);
   commitmentRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));
