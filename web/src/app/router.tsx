@@ -21,7 +21,10 @@ const lazy = <T extends Record<string, unknown>, K extends keyof T & string>(
 ) => lazyRouteComponent(load, name);
 
 function ListRoute() {
-  return <StudyListPage mayStore={useSession().user?.rights.includes('study.store') ?? false} />;
+  const rights = useSession().user?.rights ?? [];
+  return (
+    <StudyListPage mayStore={rights.includes('study.store')} mayExport={rights.includes('study.export')} />
+  );
 }
 
 const outsideRoutes = [
@@ -34,7 +37,7 @@ const insideRoutes = [
   createRoute({
     getParentRoute: () => inside,
     path: '/studies/$studyUid',
-    component: lazy(() => import('../worklist/study-page.tsx'), 'StudyPage'),
+    component: lazy(() => import('./study-route.tsx'), 'StudyRoute'),
   }),
   createRoute({
     getParentRoute: () => inside,

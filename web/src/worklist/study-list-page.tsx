@@ -1,10 +1,10 @@
 /** The study list: what a radiologist's day begins with. Layer: web/worklist. */
 import { ActionIcon, Button, Code, Modal, Skeleton, Stack, Table, Text } from '@mantine/core';
-import { IconArrowDown, IconArrowUp, IconEye, IconStack2 } from '@tabler/icons-react';
+import { IconArrowDown, IconArrowUp, IconDownload, IconEye, IconStack2 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { readStatus } from '../api/admin.ts';
 import { studyThumbnail, type ListQuery, type Study } from '../api/studies.ts';
@@ -35,13 +35,16 @@ const COLUMNS = [
   { key: 'open' },
 ] as const;
 
-export function StudyListPage({ mayStore }: { mayStore: boolean }) {
+const ExportDialog = lazy(async () => ({ default: (await import('./export-dialog.tsx')).ExportDialog }));
+
+export function StudyListPage({ mayStore, mayExport }: { mayStore: boolean; mayExport: boolean }) {
   const { t, i18n } = useTranslation();
   usePageTitle(t('nav.studies'));
   const navigate = useNavigate();
   const [query, setQuery] = useState(remembered);
   const [selected, setSelected] = useState<string>();
   const [help, setHelp] = useState(false);
+  const [exported, setExported] = useState<string>();
   const [narrow, setNarrow] = useState(() => window.matchMedia(NARROW).matches);
   const list = useStudies(query);
   const scroller = useRef<HTMLDivElement>(null);
@@ -85,6 +88,7 @@ export function StudyListPage({ mayStore }: { mayStore: boolean }) {
         event.preventDefault();
         searchBox.current?.focus();
       } else if (event.key === '?') setHelp(true);
+      else if (event.key === 'e' && selected && mayExport) setExported(selected);
       else if (event.key === 'Enter' && selected && !target.closest('a, button')) open(selected);
       else if (
         ['ArrowDown', 'ArrowUp', 'Home', 'End', 'PageDown', 'PageUp'].includes(event.key) &&
@@ -182,12 +186,18 @@ export function StudyListPage({ mayStore }: { mayStore: boolean }) {
                 selected={study.studyUid === selected}
                 onSelect={() => setSelected(study.studyUid)}
                 onOpen={() => open(study.studyUid)}
+                onExport={mayExport ? () => setExported(study.studyUid) : undefined}
               />
             ) : null;
           })}
         </div>
       </div>
       <Help opened={help} onClose={() => setHelp(false)} />
+      {exported ? (
+        <Suspense fallback={null}>
+          <ExportDialog studyUid={exported} onClose={() => setExported(undefined)} />
+        </Suspense>
+      ) : null}
     </main>
   );
 }
@@ -199,6 +209,7 @@ function Row(props: {
   selected: boolean;
   onSelect: () => void;
   onOpen: () => void;
+  onExport: (() => void) | undefined;
 }) {
   const { t, i18n } = useTranslation();
   const { study } = props;
@@ -276,6 +287,19 @@ function Row(props: {
         >
           <IconEye size={20} />
         </ActionIcon>
+        {props.onExport ? (
+          <ActionIcon
+            className="wide"
+            variant="subtle"
+            color="gray"
+            size="lg"
+            title={t('export.open')}
+            aria-label={t('export.open')}
+            onClick={props.onExport}
+          >
+            <IconDownload size={20} />
+          </ActionIcon>
+        ) : null}
       </span>
     </div>
   );
@@ -317,7 +341,7 @@ function HowToSend({ mayStore }: { mayStore: boolean }) {
   );
 }
 
-const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?'] as const;
+const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?', 'E'] as const;
 
 function Help({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTranslation();

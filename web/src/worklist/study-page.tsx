@@ -1,9 +1,9 @@
 /** One study: whose it is, what was done, its series. Layer: web/worklist. */
 import { Alert, Button, Text } from '@mantine/core';
-import { IconAlertTriangle, IconEye } from '@tabler/icons-react';
+import { IconAlertTriangle, IconDownload, IconEye } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
-import { useEffect } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { live } from '../api/live.ts';
 import { readStudy, seriesThumbnail, type Detail } from '../api/studies.ts';
@@ -11,7 +11,9 @@ import { formatDate, formatTime, personName } from '../ui/format.ts';
 import { Loading, Page, ProblemAlert } from '../ui/page.tsx';
 import { Thumbnail } from './thumbnail.tsx';
 
-export function StudyPage() {
+const ExportDialog = lazy(async () => ({ default: (await import('./export-dialog.tsx')).ExportDialog }));
+
+export function StudyPage({ mayExport }: { mayExport: boolean }) {
   const { studyUid = '' } = useParams({ strict: false }) as { studyUid?: string };
   const client = useQueryClient();
   const study = useQuery({
@@ -27,11 +29,12 @@ export function StudyPage() {
     [client, studyUid],
   );
   if (study.error) return <ProblemAlert error={study.error} onRetry={() => void study.refetch()} />;
-  return study.data ? <Shown study={study.data} /> : <Loading />;
+  return study.data ? <Shown study={study.data} mayExport={mayExport} /> : <Loading />;
 }
 
-function Shown({ study }: { study: Detail }) {
+function Shown({ study, mayExport }: { study: Detail; mayExport: boolean }) {
   const { t, i18n } = useTranslation();
+  const [exporting, setExporting] = useState(false);
   const name = personName(study.patientName);
   const facts = [
     [t('list.column.patientId'), study.patientId],
@@ -46,16 +49,32 @@ function Shown({ study }: { study: Detail }) {
     <Page
       title={[name.main, name.beside].filter(Boolean).join(' · ') || t('list.noName')}
       actions={
-        <Button
-          leftSection={<IconEye size={18} />}
-          renderRoot={(rest) => (
-            <Link to="/viewer/$studyUid" params={{ studyUid: study.studyUid }} {...rest} />
-          )}
-        >
-          {t('study.open')}
-        </Button>
+        <>
+          {mayExport ? (
+            <Button
+              variant="default"
+              leftSection={<IconDownload size={18} />}
+              onClick={() => setExporting(true)}
+            >
+              {t('export.open')}
+            </Button>
+          ) : null}
+          <Button
+            leftSection={<IconEye size={18} />}
+            renderRoot={(rest) => (
+              <Link to="/viewer/$studyUid" params={{ studyUid: study.studyUid }} {...rest} />
+            )}
+          >
+            {t('study.open')}
+          </Button>
+        </>
       }
     >
+      {exporting ? (
+        <Suspense fallback={null}>
+          <ExportDialog studyUid={study.studyUid} onClose={() => setExporting(false)} />
+        </Suspense>
+      ) : null}
       <dl className="facts">
         {facts.map(([label, value]) => (
           <div key={label}>
