@@ -9,37 +9,24 @@ import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
-import { enter, openBrowser, openPage, PATIENCE, picture, type Watched } from './support/browser.ts';
+import {
+  axeFindings,
+  enter,
+  openBrowser,
+  openPage,
+  PATIENCE,
+  picture,
+  type Watched,
+} from './support/browser.ts';
 import { run, temporaryFolder } from './support/dcmtk.ts';
 import { writeImages, type WrittenImage } from './support/images.ts';
 import { storedZip } from './support/zip.ts';
 import { ADMINISTRATOR, freePort, Lightbox } from './support/lightbox.ts';
 
-const AXE = readFileSync(join(import.meta.dirname, '../node_modules/axe-core/axe.min.js'), 'utf8');
 /** Issue 2: the list must open quickly on the line of a practice. */
 const LIST_SCRIPT_BYTES = 300_000;
 /** The least that the setting allows. */
 const IDLE_SECONDS = 30;
-
-interface Violation {
-  readonly id: string;
-  readonly impact: string;
-  readonly nodes: readonly { readonly target: readonly string[]; readonly failureSummary: string }[];
-}
-
-/** Serious and critical findings, as lines a person can act on. */
-async function findings(page: Page): Promise<string[]> {
-  // The page's policy forbids scripts of others, as it should; the debugger's door is open to tests only.
-  await page.evaluate(AXE);
-  const violations = (await page.evaluate(
-    `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then((found) => found.violations)`,
-  )) as Violation[];
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) =>
-      nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')} ${failureSummary}`),
-    );
-}
 
 /** RFC 6238 with the defaults of authenticator apps. */
 function totp(secret: string, at = Date.now()): string {
@@ -186,7 +173,7 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
   it('is usable by everyone on every page, in both themes', async () => {
     const wrong: string[] = [];
     const look = async (name: string) => {
-      for (const found of await findings(page)) wrong.push(`${name} ${found}`);
+      for (const found of await axeFindings(page)) wrong.push(`${name} ${found}`);
     };
     const study = images[0]?.studyUid ?? '';
     const pages = [
@@ -308,7 +295,7 @@ describeWith(['chromium'], 'the idle lock in a real browser', () => {
     const form = page.getByTestId('lock-form');
     await form.waitFor({ timeout: 60_000 });
     expect(await page.locator('.list').count()).toBe(0);
-    expect(await findings(page)).toEqual([]);
+    expect(await axeFindings(page)).toEqual([]);
     await picture(page, 'locked');
     await page.reload();
     await form.waitFor();

@@ -1,5 +1,5 @@
 /** A real Chromium for a test, without a graphics card; what it logs and loads from elsewhere is kept. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { program } from '../../tools/testing.ts';
@@ -102,4 +102,26 @@ export function pixels(page: Page): Promise<{ sum: number; values: number }> {
     for (let at = 0; at < data.length; at += 4) { sum += data[at]; values.add(data[at]); }
     return { sum, values: values.size };
   })()`);
+}
+
+const AXE = readFileSync(join(import.meta.dirname, '../../node_modules/axe-core/axe.min.js'), 'utf8');
+
+interface Violation {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly target: readonly string[]; readonly failureSummary: string }[];
+}
+
+/** Serious and critical findings of WCAG 2 A and AA, as lines a person can act on. */
+export async function axeFindings(page: Page): Promise<string[]> {
+  // The page's policy forbids scripts of others, as it should; the debugger's door is open to tests only.
+  await page.evaluate(AXE);
+  const violations = (await page.evaluate(
+    `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then((found) => found.violations)`,
+  )) as Violation[];
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')} ${failureSummary}`),
+    );
 }

@@ -13,6 +13,7 @@ import { DiskGauge } from './disk.ts';
 import { commitmentMigrations } from './commitment/migrations.ts';
 import { Batcher } from './index/batcher.ts';
 import { archiveMigrations as indexMigrations } from './index/migrations.ts';
+import { exportMigrations } from './export/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal } from './journal/journal.ts';
 import { ArchiveSearch } from './query/query.ts';
@@ -24,7 +25,11 @@ import { Unsettled } from './unsettled.ts';
 import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
 
 /** Every table of the archive, of its index and beside it. */
-export const archiveMigrations: Migrations = { ...indexMigrations, ...commitmentMigrations };
+export const archiveMigrations: Migrations = {
+  ...indexMigrations,
+  ...commitmentMigrations,
+  ...exportMigrations,
+};
 
 declare module '../platform/events.ts' {
   // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- augmentation

@@ -55,13 +55,13 @@
   let shown = [];
   let at = 0;
 
-  /** YYYYMMDD as the reader writes dates. */
+  /** Never in an order that could be read in two ways. */
+  const written = (year, month, day) =>
+    language === 'de' ? `${day}.${month}.${year}` : `${year}-${month}-${day}`;
+  /** YYYYMMDD for people. */
   function date(text) {
     const parts = /^(\d{4})(\d\d)(\d\d)$/.exec(text);
-    if (!parts) return text;
-    return new Date(Date.UTC(parts[1], parts[2] - 1, parts[3])).toLocaleDateString(language, {
-      timeZone: 'UTC',
-    });
+    return parts ? written(parts[1], parts[2], parts[3]) : text;
   }
   /** PN: groups with =, components with ^ (PS3.5 §6.2.1). */
   function name(text) {
@@ -109,7 +109,7 @@
 
   get('warning').textContent = (data.deidentified ? t.anonymous : '') + t.warning;
   get('foot').textContent = line(
-    `${t.made} ${new Date(data.made).toLocaleDateString(language)}`,
+    `${t.made} ${date(data.made.slice(0, 10).replaceAll('-', ''))}`,
     data.step > 1 && t.step.replace('{n}', data.step),
   );
   document.documentElement.lang = language;

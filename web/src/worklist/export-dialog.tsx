@@ -51,7 +51,8 @@ const NEW: Draft = {
   uncompressed: false,
   viewer: true,
   deidentified: false,
-  options: ['cleanDescriptors'],
+  // What may hold a name in its pixels stays here unless somebody says otherwise.
+  options: ['cleanPixelData', 'cleanDescriptors'],
   rectangles: '',
   reviewed: false,
   key: '',

@@ -193,7 +193,7 @@ const NO_TIME = '000000';
 export function recordElements(ds: DataSet, keys: readonly Key[], fallbacks: Fallbacks): Element[] {
   const out: Element[] = [];
   for (const [tag, need] of keys) {
-    const element = copied(ds, tag);
+    const element = tag === Tags.VerificationDateTime ? lastVerified(ds) : copied(ds, tag);
     if (element) out.push(element);
     else if (need === 1) out.push(stand(ds, tag, fallbacks));
     else if (need === 2) out.push(makeElement(tag, []));
@@ -217,6 +217,15 @@ function copied(ds: DataSet, tag: Tag): Element | undefined {
   if (VR_FACTS[vr].kind === 'number') return makeElement(tag, numbers(ds, tag), { vr });
   if (elementTexts(element, ds).every((value) => value === '')) return undefined;
   return { tag, vr, bytes: element.bytes };
+}
+
+/** The latest of those who verified (§F.5.24: the most recent). */
+function lastVerified(ds: DataSet): Element | undefined {
+  const times = items(ds, Tags.VerifyingObserverSequence)
+    .map((one) => text(one, Tags.VerificationDateTime) ?? '')
+    .sort();
+  const last = times.at(-1) ?? '';
+  return last === '' ? undefined : makeElement(Tags.VerificationDateTime, last);
 }
 
 /** Of a document's content only what modifies its title (§F.5.24, §F.5.25). */

@@ -8,7 +8,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { asFault } from '@lightbox/core/base/fault.ts';
+import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { recordType } from '@lightbox/core/dicom/dicomdir/records.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
@@ -183,5 +183,9 @@ function pageText(data: unknown): string {
     ...{ STYLE: css, SCRIPT: script, DATA: json },
     ...{ STYLE_HASH: hash(css), SCRIPT_HASH: hash(script) },
   };
-  return html.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => parts[name] ?? '');
+  return html.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => {
+    const part = parts[name];
+    if (part === undefined) throw new Fault('INTERNAL', { what: 'the page has an unknown part' });
+    return part;
+  });
 }

@@ -200,19 +200,4 @@ export const archiveMigrations: Migrations = {
         END $$`.execute(db);
     },
   },
-  '0120_exports': {
-    /** What somebody wants to take away, between choosing it and the last byte. */
-    async up(db) {
-      await sql`
-        CREATE TABLE export_request (
-          id uuid PRIMARY KEY,
-          made_by text NOT NULL,
-          request jsonb NOT NULL,
-          created_at timestamptz NOT NULL DEFAULT now(),
-          state text NOT NULL DEFAULT 'ready',
-          sent_bytes bigint NOT NULL DEFAULT 0,
-          total_bytes bigint
-        )`.execute(db);
-    },
-  },
 };
