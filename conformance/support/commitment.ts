@@ -95,13 +95,64 @@ export async function askCommitment(
   return (await wire.message()).command;
 }
 
-/** The port of the modality: takes associations in which the archive is SCP of storage commitment. */
+/** A result as an archive tells it: what is kept, and the reason of what is not. */
+export function resultMessage(
+  contextId: number,
+  messageId: number,
+  transactionUid: string,
+  kept: readonly string[],
+  failed: Readonly<Record<string, number>> = {},
+): Uint8Array {
+  const reference = (uid: string): Record<string, string> => ({
+    ...{ ReferencedSOPClassUID: CT, ReferencedSOPInstanceUID: uid },
+  });
+  const failures = Object.entries(failed);
+  const ds = dataSet({
+    TransactionUID: transactionUid,
+    ReferencedSOPSequence: kept.map((uid) => dataSet(reference(uid))),
+    FailedSOPSequence: failures.map(([uid, reason]) => dataSet({ ...reference(uid), FailureReason: reason })),
+  });
+  return writeMessage(
+    contextId,
+    {
+      ...{ commandField: COMMANDS.eventReportRequest, messageId, dataSetType: 1 },
+      ...{ affectedSopClassUid: COMMITMENT, affectedSopInstanceUid: COMMITMENT_INSTANCE },
+      eventTypeId: failures.length ? 2 : 1,
+    },
+    writeDataSet(ds, EXPLICIT),
+    16384,
+  );
+}
+
+/** What an archive was asked for. */
+export interface Asked {
+  readonly command: Command;
+  readonly transactionUid: string;
+  readonly sopUids: string[];
+}
+
+function askedBy({ command, dataSet: bytes }: Message): Asked {
+  const ds = readDataSet(bytes ?? new Uint8Array(), EXPLICIT).dataSet;
+  return {
+    ...{ command, transactionUid: uidValue(ds, Tags.TransactionUID) ?? '' },
+    sopUids: items(ds, Tags.ReferencedSOPSequence).map(
+      (item) => uidValue(item, Tags.ReferencedSOPInstanceUID) ?? '',
+    ),
+  };
+}
+
+/** The port of a modality, or of another archive: is told results of ours, and asked for its own. */
 export class CommitListener {
   readonly port: number;
   readonly told: Told[] = [];
   readonly associations: AssociateRequest[] = [];
   /** Answers in their order; 0 when there are no more. `undefined`: the connection is cut instead. */
   readonly answers: (number | undefined)[] = [];
+  readonly asked: Asked[] = [];
+  /** What to tell on the association of a request, behind its answer. */
+  tells: ((asked: Asked) => { kept: string[]; failed?: Record<string, number> }) | undefined;
+  /** Statuses of the answers to what was told. */
+  readonly heard: (number | undefined)[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -136,8 +187,16 @@ export class CommitListener {
     const message = await wire.message();
     const answer = this.answers.length ? this.answers.shift() : 0;
     if (answer === undefined) return wire.destroy();
-    if (answer === 0) this.told.push(toldBy(message));
+    const isRequest = message.command.commandField === COMMANDS.actionRequest;
+    if (isRequest) this.asked.push(askedBy(message));
+    else if (answer === 0) this.told.push(toldBy(message));
     wire.send(answerTo(message, answer));
+    const asked = this.asked.at(-1);
+    if (isRequest && answer === 0 && this.tells && asked) {
+      const { kept, failed } = this.tells(asked);
+      wire.send(resultMessage(message.contextId, 77, asked.transactionUid, kept, failed));
+      this.heard.push((await wire.message()).command.status);
+    }
     if ((await wire.next()) !== 'closed') wire.send({ type: 'release-rp' });
     wire.socket.end();
   }
