@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
 import { run } from './support/dcmtk.ts';
 import { ctImage, element, fileMeta } from './support/images.ts';
-import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
+import { ADMINISTRATOR, freePort, Lightbox } from './support/lightbox.ts';
 import { pathOf, ROUTES, type RouteRow } from './support/routes.ts';
 import { totp } from './support/totp.ts';
 
@@ -169,6 +169,8 @@ describe('the audit trail', () => {
     let device = '';
     let trusted = '';
     let issued = { certificate: '', privateKey: '' };
+    let transfer = '';
+    let archive = '';
     let key = '';
     const half = async (): Promise<string> =>
       cookieOf(await send('POST', '/api/auth/sign-in/email', '', signIn));
@@ -228,6 +230,35 @@ describe('the audit trail', () => {
         device = ((await answer.clone().json()) as { id: string }).id;
         return answer;
       },
+      'POST /api/transfers': async () => {
+        const down = { aeTitle: 'DOWN', host: '127.0.0.1', port: await freePort() };
+        const made = (await (await send('POST', '/api/devices', admin, down)).json()) as { id: string };
+        const body = { deviceId: made.id, scopes: [{ studyUid: PLACE.study }] };
+        const answer = await send('POST', '/api/transfers', admin, body);
+        transfer = ((await answer.clone().json()) as { id: string }).id;
+        return answer;
+      },
+      'POST /api/transfers/{id}/cancel': () => send('POST', `/api/transfers/${transfer}/cancel`, admin, {}),
+      'POST /api/transfers/{id}/retry': () => send('POST', `/api/transfers/${transfer}/retry`, admin, {}),
+      'POST /api/remote/studies': async () => {
+        const ourselves = {
+          ...{ aeTitle: 'LIGHTBOX', host: '127.0.0.1', port: box.dicomPort, offers: ['archive'] },
+          verbs: ['find', 'get'],
+        };
+        const made = (await (await send('POST', '/api/devices', admin, ourselves)).json()) as { id: string };
+        archive = made.id;
+        const answer = await send('POST', '/api/remote/studies', admin, { deviceIds: [archive] });
+        // Written down when the search has ended.
+        expect(await answer.clone().text()).toContain('"end"');
+        return answer;
+      },
+      'POST /api/remote/series': () =>
+        send('POST', '/api/remote/series', admin, { deviceId: archive, studyUid: PLACE.study }),
+      'POST /api/remote/retrieve': () =>
+        send('POST', '/api/remote/retrieve', admin, {
+          deviceId: archive,
+          scopes: [{ studyUid: PLACE.study }],
+        }),
       'PUT /api/devices/{id}': () => send('PUT', `/api/devices/${device}`, admin, { aeTitle: 'CT2' }),
       'POST /api/devices/{id}/commitments': () =>
         send('POST', `/api/devices/${device}/commitments`, admin, { studyUid: PLACE.study }),

@@ -1,11 +1,11 @@
 /** `lightbox find` against archives of other people: DCMTK's dcmqrscp and Orthanc. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeWith, program } from '../tools/testing.ts';
-import { contextProfile, run, storescu, temporaryFolder } from './support/dcmtk.ts';
+import { describeWith } from '../tools/testing.ts';
+import { ARCHIVES, stopped } from './support/archives.ts';
+import { contextProfile, storescu, temporaryFolder } from './support/dcmtk.ts';
 import { ctImage } from './support/images.ts';
 import { freePort } from './support/lightbox.ts';
 
@@ -25,47 +25,6 @@ function lightbox(...args: string[]): Promise<{ code: number; output: string }> 
   });
 }
 
-interface Archive {
-  readonly needs: string;
-  /** Starts it with its data in `folder`. */
-  start(folder: string, port: number): Promise<ChildProcess>;
-}
-
-const ARCHIVES: readonly Archive[] = [
-  {
-    needs: 'dcmqrscp',
-    start(folder, port) {
-      mkdirSync(join(folder, 'db'));
-      const config = [
-        ...['MaxPDUSize = 16384', 'MaxAssociations = 8', 'HostTable BEGIN', 'HostTable END'],
-        ...['VendorTable BEGIN', 'VendorTable END', 'AETable BEGIN'],
-        ...[`PEER ${join(folder, 'db')} RW (100, 1024mb) ANY`, 'AETable END', ''],
-      ];
-      writeFileSync(join(folder, 'dcmqrscp.cfg'), config.join('\n'));
-      return Promise.resolve(
-        spawn('dcmqrscp', ['-c', join(folder, 'dcmqrscp.cfg'), String(port)], { stdio: 'ignore' }),
-      );
-    },
-  },
-  {
-    needs: 'Orthanc',
-    async start(folder, port) {
-      const config = {
-        ...{ StorageDirectory: folder, IndexDirectory: folder, DicomAet: 'PEER', DicomPort: port },
-        ...{ HttpPort: await freePort(), RemoteAccessAllowed: false, DicomCheckCalledAet: true },
-        ...{
-          DicomAlwaysAllowEcho: true,
-          DicomAlwaysAllowStore: true,
-          DicomAlwaysAllowFind: true,
-          Plugins: [],
-        },
-      };
-      writeFileSync(join(folder, 'orthanc.json'), JSON.stringify(config));
-      return spawn(program('Orthanc') ?? 'Orthanc', [join(folder, 'orthanc.json')], { stdio: 'ignore' });
-    },
-  },
-];
-
 for (const archive of ARCHIVES) {
   describeWith([archive.needs, 'storescu', 'echoscu'], `lightbox find against ${archive.needs}`, () => {
     const folder = temporaryFolder();
@@ -76,11 +35,6 @@ for (const archive of ARCHIVES) {
       const port = await freePort();
       at = `PEER@127.0.0.1:${port}`;
       child = await archive.start(folder.path, port);
-      for (let tries = 0; ; tries += 1) {
-        if ((await run('echoscu', ['-aec', 'PEER', '127.0.0.1', String(port)])).code === 0) break;
-        if (tries > 200) throw new Error(`${archive.needs} did not start`);
-        await sleep(100);
-      }
       const files = [1, 2, 3].map((number) => {
         const file = join(folder.path, `${number}.dcm`);
         const names = { studyUid: STUDY, seriesUid: `${STUDY}.1`, sopUid: `${STUDY}.1.${number}`, number };
@@ -93,9 +47,7 @@ for (const archive of ARCHIVES) {
       expect([...sent.answers.values()]).toEqual(['Success', 'Success', 'Success']);
     });
     afterAll(async () => {
-      const gone = new Promise((settle) => child.once('exit', settle));
-      child.kill('SIGTERM');
-      await gone;
+      await stopped(child);
       folder.dispose();
     });
 

@@ -10,12 +10,15 @@ import { archiveMigrations, openArchive } from './archive/archive.ts';
 import { openCommitments } from './archive/commitment/commitments.ts';
 import { openExports } from './archive/export/exports.ts';
 import { meterIngest } from './archive/meter.ts';
+import { createTransfers, transferMigrations } from './archive/transfers/transfers.ts';
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
 import { commitmentPort } from './doors/dimse/commit-port.ts';
+import { dimseCarrier } from './doors/dimse/carrier.ts';
 import { startDimseDoor } from './doors/dimse/door.ts';
-import { echoDevice } from './doors/dimse/reach.ts';
+import { adviceFor, echoDevice } from './doors/dimse/reach.ts';
+import { searchSeries, searchStudies } from './doors/dimse/remote-search.ts';
 import { dialOf } from './doors/dimse/tls-client.ts';
 import { webDoor } from './doors/web/door.ts';
 import { createApiKeys } from './identity/api-keys.ts';
@@ -70,7 +73,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
   try {
     keep('lock', lockDataFolder(config.dataDir), (lock) => lock.release());
     const database = keep('database', await openDatabase(config, log), (one) => one.close());
-    await migrate(database, [archiveMigrations, identityMigrations]);
+    await migrate(database, [archiveMigrations, transferMigrations, identityMigrations]);
     await migrateJobs(database, log);
     const jobs = openJobs(database, log);
     const events = keep('events', await openEvents(database, log), (one) => one.close());
@@ -114,6 +117,12 @@ export async function start(config: Config, log: Log): Promise<Running> {
 
     const { dataDir } = config;
     const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
+    const asking = { config: config.dicom, certificates };
+    const carrier = dimseCarrier({ ...asking, archive, renderer, audit, log });
+    const transfers = createTransfers({
+      ...{ config: config.transfers, database, events, jobs, devices, audit, carrier, log },
+      retrieve: archive.retrieve,
+    });
 
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());
     metrics.watchHttp(http);
@@ -148,6 +157,12 @@ export async function start(config: Config, log: Log): Promise<Running> {
         renderer,
         sessions,
         throttle,
+        transfers,
+      },
+      remote: {
+        studies: (device, keys, limit, signal) => searchStudies(asking, device, keys, limit, signal),
+        series: (device, studyUid, signal) => searchSeries(asking, device, studyUid, signal),
+        adviceFor: (fault) => adviceFor(fault, aeTitle),
       },
       echo: (device) =>
         echoDevice(device, aeTitle, dialOf(device, aeTitle, certificates, config.dicom.tls.profile)),
@@ -163,7 +178,9 @@ export async function start(config: Config, log: Log): Promise<Running> {
     await webDoor(http);
     // The last to start, and so the first to stop: jobs work with all that stands above.
     keep('jobs', jobs, (one) => one.close());
+    keep('transfers', transfers, (one) => one.close());
     await jobs.start();
+    transfers.start();
     await listen(http, config);
     audit.record({ event: 'application.start', outcome: 'success', principal: SYSTEM });
     opened.push({

@@ -174,6 +174,15 @@ export const FAULTS = {
   COMMIT_GONE: row(410, 0x0115, 'The result of this storage commitment is no longer kept. Ask again.'),
   COMMIT_TOO_MANY: row(413, 0x0213, 'More objects in one storage commitment than the limit. Ask in parts.'),
   COMMIT_BUSY: row(503, 0x0213, 'Too many storage commitments wait already. Ask again later.'),
+  // --- transfers (server/archive/transfers)
+  TRANSFER_DEVICE: row(409, 0xa801, 'The device is not known any more, or has no host and port.'),
+  TRANSFER_STATE: row(409, 0x0110, 'The transfer is not in a state in which this can be done.'),
+  TRANSFER_REFUSED: row(
+    502,
+    0xa702,
+    'The destination refused some objects. They would be refused again: look at the reason, then try again or put it away.',
+  ),
+  TRANSFER_MISSING: row(502, 0xa702, 'The archive says that it sent everything, but not everything came.'),
   // --- messages between DICOM programs (core/dimse)
   PDU_TYPE: row(400, 0xc000, 'The peer sent a message of a kind that DICOM does not have.'),
   PDU_LENGTH: row(400, 0xc000, 'The peer announced a message length that is not allowed.'),

@@ -12,6 +12,10 @@ export const Right = z.enum([
   'study.view',
   'study.store',
   'study.export',
+  'study.send',
+  'remote.search',
+  'remote.retrieve',
+  'transfer.manage',
   'device.read',
   'device.manage',
   'user.manage',
@@ -151,6 +155,7 @@ export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('study.changed'), studyUid: z.string(), instances: z.number().int() }),
   z.object({ type: z.literal('study.stable'), studyUid: z.string() }),
   z.object({ type: z.literal('device.refused'), callingAe: z.string() }),
+  z.object({ type: z.literal('transfer.changed'), id: z.string(), state: z.string() }),
 ]);
 
 // --- upload: POST /api/upload?name=... one raw body per file (application/dicom or application/zip)
@@ -383,6 +388,8 @@ export const SrNode: z.ZodType<SrNode> = z
 
 // --- devices: GET/POST /api/devices, PUT/DELETE /api/devices/:id, GET /api/devices/refused, POST /api/devices/:id/echo
 export const DeviceVerb = z.enum(['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit']);
+/** What may be asked of it: to keep objects that are sent to it, to be searched and fetched from. */
+export const DeviceOffer = z.enum(['store', 'archive']);
 /** PS3.5 §6.2 AE: 1-16 characters of the default repertoire without backslash and control characters. */
 export const AeTitle = z.string().regex(/^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$/);
 /** SHA-256 in hex; colons and capitals, as other programs print it, are taken too. Answers have neither. */
@@ -407,6 +414,7 @@ export const DeviceInput = z.object({
   identity: z.enum(['optional', 'named', 'verified']).default('optional'),
   /** Which of our AE titles it may call; empty: all. */
   calledAes: z.array(AeTitle).max(50).default([]),
+  offers: z.array(DeviceOffer).default(['store']),
 });
 export const Device = DeviceInput.extend({ id: z.string() });
 export const RefusedDevice = z.object({

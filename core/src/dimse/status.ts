@@ -92,3 +92,7 @@ export function statusMeaning(status: number): string {
   const found = MEANINGS.find(([mask, value]) => (status & mask) === value);
   return found?.[2] ?? 'unknown status';
 }
+
+/** As people who know DICOM write it: `0xA700`. */
+export const statusText = (status: number): string =>
+  `0x${status.toString(16).toUpperCase().padStart(4, '0')}`;

@@ -20,6 +20,7 @@ import { ArchiveSearch } from './query/query.ts';
 import { reindex, replay, type ReplayParts, verify } from './replay.ts';
 import { ArchiveRetrieve } from './retrieve.ts';
 import { createDocuments } from './documents.ts';
+import { createPresence } from './presence.ts';
 import { createStudies } from './studies.ts';
 import { Unsettled } from './unsettled.ts';
 import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
@@ -118,6 +119,7 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     retrieve,
     quarantine: aside,
     studies: createStudies(database),
+    presence: createPresence(database),
     documents: createDocuments(retrieve),
     failed: journal.failed,
     verify: (options) => verify(replayParts, options?.progress),

@@ -29,7 +29,11 @@ export interface Studies {
   list(query: ListQuery): Promise<Page>;
   /** @throws Fault NOT_FOUND. */
   detail(studyUid: string): Promise<Detail>;
+  /** Whose those are that are here. */
+  names(studyUids: readonly string[]): Promise<ReadonlyMap<string, StudyNames>>;
 }
+
+export type StudyNames = Pick<Row, 'patientName' | 'patientId' | 'description'>;
 
 /** Counting goes so far; beyond it the number is an estimate. */
 const COUNT_TO = 10_000;
@@ -74,6 +78,7 @@ export function createStudies(database: Database): Studies {
   return {
     list: (query) => list(database, query),
     detail: (studyUid) => detail(database, studyUid),
+    names: (studyUids) => names(database, studyUids),
   };
 }
 
@@ -217,6 +222,24 @@ function rowOf(row: StudyColumns): Row {
     arriving: !row.stable,
     ...(row.warnings.length ? { warnings: row.warnings } : {}),
   };
+}
+
+async function names(
+  database: Database,
+  studyUids: readonly string[],
+): Promise<ReadonlyMap<string, StudyNames>> {
+  const { rows } = await database.pool.query<StudyColumns>(
+    `SELECT ${COLUMNS} FROM study WHERE study_uid = ANY($1::text[]) ORDER BY id DESC`,
+    [studyUids],
+  );
+  return new Map(
+    rows
+      .map(rowOf)
+      .map(({ studyUid, patientName, patientId, description }) => [
+        studyUid,
+        { patientName, patientId, description },
+      ]),
+  );
 }
 
 interface SeriesColumns {

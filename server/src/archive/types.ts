@@ -10,6 +10,7 @@ import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
 import type { Documents } from './documents.ts';
+import type { Presence } from './presence.ts';
 import type { Studies } from './studies.ts';
 
 /** Who brought an object; kept in the journal record and the audit trail. */
@@ -198,6 +199,8 @@ export interface Archive {
   readonly quarantine: Quarantine;
   /** The study list and one study, as the pages show them. */
   readonly studies: Studies;
+  /** What is here of studies found elsewhere. */
+  readonly presence: Presence;
   /** Reports, recordings, PDF and video, as something to read. */
   readonly documents: Documents;
   /** Resolves when the disk failed: nothing can be promised any more. The process has to end with an error and start again. */

@@ -19,6 +19,7 @@ import {
   type BoundCertificate,
   type Channel,
   type Device,
+  type DeviceOffer,
   type Devices,
   type DeviceVerb,
   IDENTITY_WANTED,
@@ -57,6 +58,7 @@ interface DeviceRow {
   certificate_authority: string | null;
   identity: string;
   called_aes: string[];
+  offers: DeviceOffer[];
 }
 
 /** Who asks to be let in, as far as it says. */
@@ -245,6 +247,7 @@ export async function openDevices(options: {
         device.certificate?.by === 'subject' ? device.certificate.authority : null,
         device.identity,
         device.calledAes,
+        device.offers,
       ];
       const { rows } = await database.pool
         .query<DeviceRow>(
@@ -326,6 +329,7 @@ const fromRow = (row: DeviceRow): Device => ({
   certificate: boundOf(row),
   identity: IDENTITY_WANTED.find((one) => one === row.identity) ?? ('verified' satisfies IdentityWanted),
   calledAes: row.called_aes,
+  offers: row.offers,
 });
 
 function boundOf(row: DeviceRow): BoundCertificate | undefined {
@@ -347,6 +351,7 @@ export function isBound(bound: BoundCertificate, { certificate }: Channel): bool
 const COLUMNS = [
   ...['id', 'ae_title', 'description', 'host', 'port', 'check_address', 'verbs', 'tls', 'tls_only'],
   ...['certificate_fingerprint', 'certificate_subject', 'certificate_authority', 'identity', 'called_aes'],
+  'offers',
 ];
 const DEVICE_COLUMNS = COLUMNS.join(', ');
 const DEVICE_VALUES = COLUMNS.map((_, index) => `$${index + 1}`).join(', ');

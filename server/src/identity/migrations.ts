@@ -211,4 +211,10 @@ export const identityMigrations: Migrations = {
         )`.execute(db);
     },
   },
+  '0205_device_offers': {
+    /** What is there already may be sent to, as far as it has an address. */
+    async up(db) {
+      await sql`ALTER TABLE device ADD COLUMN offers text[] NOT NULL DEFAULT '{store}'`.execute(db);
+    },
+  },
 };

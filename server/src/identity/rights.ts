@@ -5,11 +5,23 @@
  */
 import { RIGHTS, type Allows, type DeviceVerb, type Right, type Role } from './types.ts';
 
+/** Those who work with images all day. */
+const STAFF: readonly Right[] = [
+  'study.search',
+  'study.view',
+  'study.store',
+  'study.send',
+  'remote.search',
+  'remote.retrieve',
+  'transfer.manage',
+  'device.read',
+];
+
 /** A person has the rights of all of their roles together. */
 export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
   administrator: RIGHTS,
-  radiologist: ['study.search', 'study.view', 'study.store', 'study.export', 'device.read'],
-  technologist: ['study.search', 'study.view', 'study.store', 'device.read', 'quarantine.read'],
+  radiologist: [...STAFF, 'study.export'],
+  technologist: [...STAFF, 'quarantine.read'],
   referrer: ['study.search', 'study.view'],
 };
 

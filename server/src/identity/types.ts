@@ -14,6 +14,10 @@ export const RIGHTS = [
   'study.view',
   'study.store',
   'study.export',
+  'study.send',
+  'remote.search',
+  'remote.retrieve',
+  'transfer.manage',
   'device.read',
   'device.manage',
   'user.manage',
@@ -41,6 +45,10 @@ export interface Principal {
 export const DEVICE_VERBS = ['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit'] as const;
 export type DeviceVerb = (typeof DEVICE_VERBS)[number];
 
+/** What we may ask of a device: to keep objects, or to be searched and fetched from. */
+export const DEVICE_OFFERS = ['store', 'archive'] as const;
+export type DeviceOffer = (typeof DEVICE_OFFERS)[number];
+
 export interface Device {
   readonly id: string;
   readonly aeTitle: string;
@@ -51,6 +59,7 @@ export interface Device {
   /** When true a calling AE must come from `host`. */
   readonly checkAddress: boolean;
   readonly verbs: readonly DeviceVerb[];
+  readonly offers: readonly DeviceOffer[];
   /** We reach it by TLS. */
   readonly tls: boolean;
   /** It has to reach us by TLS. */
@@ -154,6 +163,8 @@ export const AUDIT_EVENTS = [
   'transfer.begin',
   'transfer',
   'commitment',
+  'transfer.asked',
+  'transfer.changed',
   'access.refused',
   'settings.changed',
   'audit.used',

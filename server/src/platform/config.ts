@@ -34,6 +34,11 @@ export interface Config {
     readonly retrySeconds: number;
     readonly keepDays: number;
   };
+  readonly transfers: {
+    readonly perDestination: number;
+    readonly retrySeconds: number;
+    readonly attempts: number;
+  };
   /** undefined: the built-in PostgreSQL. */
   readonly databaseUrl: string | undefined;
   readonly socketDir: string | undefined;
@@ -73,6 +78,11 @@ export function loadConfig(env: Environment): Config {
       days: read('commitmentDays'),
       retrySeconds: read('commitmentRetrySeconds'),
       keepDays: read('commitmentKeepDays'),
+    },
+    transfers: {
+      perDestination: read('transfersPerDestination'),
+      retrySeconds: read('transferRetrySeconds'),
+      attempts: read('transferAttempts'),
     },
     databaseUrl: read('databaseUrl'),
     socketDir: read('processFolder'),

@@ -165,6 +165,24 @@ export const SETTINGS = {
     integer(1, 3650),
     'Results of storage commitments are kept so long; asked for later over the web they are gone (HTTP 410).',
   ),
+  transfersPerDestination: setting(
+    'LIGHTBOX_TRANSFERS_PER_DESTINATION',
+    '1',
+    integer(1, 8),
+    'Transfers to or from one device at the same time, each on an association of its own. With 1 they keep their order; more is faster where the device takes it.',
+  ),
+  transferRetrySeconds: setting(
+    'LIGHTBOX_TRANSFER_RETRY_SECONDS',
+    '60',
+    integer(1, 86_400),
+    'A transfer that did not go through is tried again after so long, then after twice as long each time, up to six hours.',
+  ),
+  transferAttempts: setting(
+    'LIGHTBOX_TRANSFER_ATTEMPTS',
+    '20',
+    integer(1, 1000),
+    'After so many attempts in a row without an object taken a transfer is given up and shown to people as failed. With the other defaults 20 take about three days.',
+  ),
   databaseUrl: setting(
     'DATABASE_URL',
     '',

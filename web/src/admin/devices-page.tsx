@@ -15,7 +15,7 @@ import {
 } from '@mantine/core';
 import { IconPlugConnected, IconPlus } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { AeTitle, DeviceVerb } from '@lightbox/core/contract/api.ts';
+import { AeTitle, DeviceOffer, DeviceVerb } from '@lightbox/core/contract/api.ts';
 import { useEffect, useState, type FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import {
@@ -44,6 +44,7 @@ const NEW: DeviceDraft = {
   certificate: null,
   identity: 'optional',
   calledAes: [],
+  offers: ['store'],
 };
 
 export function DevicesPage() {
@@ -279,6 +280,20 @@ function DeviceForm(props: {
                 <Checkbox key={verb} value={verb} label={t(`devices.verb.${verb}`)} />
               ))}
             </Group>
+          </Checkbox.Group>
+          <Checkbox.Group
+            label={t('devices.offers')}
+            description={t('devices.offersHint')}
+            value={draft.offers}
+            onChange={(value) =>
+              set({ offers: DeviceOffer.options.filter((offer) => value.includes(offer)) })
+            }
+          >
+            <Stack mt="xs" gap="xs">
+              {DeviceOffer.options.map((offer) => (
+                <Checkbox key={offer} value={offer} label={t(`devices.offer.${offer}`)} />
+              ))}
+            </Stack>
           </Checkbox.Group>
           <ProblemAlert error={save.error ?? remove.error} />
           <Group justify="space-between">

@@ -34,7 +34,7 @@ export function ViewerPage(props: ViewerProps) {
   useEffect(
     () =>
       live.onNews((news) => {
-        if (news.type !== 'device.refused' && news.studyUid === studyUid)
+        if ('studyUid' in news && news.studyUid === studyUid)
           void client.invalidateQueries({ queryKey: ['study', studyUid] });
       }),
     [client, studyUid],

@@ -23,7 +23,7 @@ export function StudyPage({ mayExport }: { mayExport: boolean }) {
   useEffect(
     () =>
       live.onNews((news) => {
-        if (news.type !== 'device.refused' && news.studyUid === studyUid)
+        if ('studyUid' in news && news.studyUid === studyUid)
           void client.invalidateQueries({ queryKey: ['study', studyUid] });
       }),
     [client, studyUid],

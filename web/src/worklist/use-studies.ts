@@ -69,7 +69,7 @@ export function useStudies(query: ListQuery) {
       refresh().catch(() => undefined);
     };
     const stop = live.onNews((news) => {
-      if (news.type === 'device.refused') return;
+      if (!('studyUid' in news)) return;
       changed.current.add(news.studyUid);
       timer ??= setTimeout(due, BATCH_MS);
     });

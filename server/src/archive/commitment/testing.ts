@@ -23,6 +23,7 @@ export const device = (aeTitle: string): Device => ({
   ...{ id: aeTitle, aeTitle, description: '', host: '192.0.2.1', port: 104, checkAddress: false },
   ...{ verbs: ['commit'], tls: false, tlsOnly: false, certificate: undefined, identity: 'optional' },
   calledAes: [],
+  offers: [],
 });
 
 /** `close` ends the jobs too. */

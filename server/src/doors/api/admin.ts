@@ -217,6 +217,7 @@ const deviceOf = (device: KnownDevice): z.output<typeof Device> => ({
   ...{ id: device.id, aeTitle: device.aeTitle, description: device.description },
   ...{ host: device.host ?? null, port: device.port ?? null },
   ...{ checkAddress: device.checkAddress, verbs: [...device.verbs] },
+  offers: [...device.offers],
 });
 
 const draftOf = (input: z.output<typeof DeviceInput>): Omit<KnownDevice, 'id'> => ({

@@ -4,10 +4,13 @@
  * Layer:  server/doors/api.
  */
 import type { FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Commitments } from '../../archive/commitment/types.ts';
 import type { Exports } from '../../archive/export/exports.ts';
+import type { RemoteQuery, RemoteSeries, RemoteStudy } from '@lightbox/core/contract/transfers.ts';
 import type { Renderer } from '../../archive/render/types.ts';
+import type { Transfers } from '../../archive/transfers/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { ApiKeys } from '../../identity/api-keys.ts';
 import type { AuditTrail } from '../../identity/audit.ts';
@@ -43,6 +46,8 @@ export interface ApiContext {
   readonly renderer: Renderer;
   readonly sessions: Sessions;
   readonly throttle: Throttle;
+  readonly transfers: Transfers;
+  readonly remote: Remote;
   /** C-ECHO to a device, with what went wrong in plain words. */
   readonly echo: (device: Device) => Promise<{ ok: boolean; milliseconds: number; diagnosis: string }>;
   readonly dicomDoor: () => {
@@ -52,6 +57,20 @@ export interface ApiContext {
     readonly listening: boolean;
   };
 }
+
+/** Other archives, asked while a person waits. */
+export interface Remote {
+  /** Matches as they come. @throws Fault. */
+  studies(device: Device, keys: RemoteKeys, limit: number, signal: AbortSignal): AsyncIterable<FoundStudy>;
+  /** @throws Fault. */
+  series(device: Device, studyUid: string, signal: AbortSignal): Promise<FoundSeries[]>;
+  /** What to look at when a device could not be reached or did not agree, in plain words. */
+  adviceFor(fault: Fault): string;
+}
+
+export type RemoteKeys = Omit<z.output<typeof RemoteQuery>, 'deviceIds' | 'limit'>;
+export type FoundStudy = Omit<z.output<typeof RemoteStudy>, 'here'>;
+export type FoundSeries = Omit<z.output<typeof RemoteSeries>, 'here'>;
 
 export function principalOf({ principal }: FastifyRequest): Principal {
   if (!principal) throw new Fault('NOT_SIGNED_IN');

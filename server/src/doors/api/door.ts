@@ -13,6 +13,7 @@ import { exportRoutes } from './exports.ts';
 import { operationsRoutes } from './operations.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
+import { transferRoutes } from './transfers.ts';
 import { uploadRoutes } from './upload.ts';
 
 export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> {
@@ -22,6 +23,7 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   adminRoutes(app, context);
   certificateRoutes(app, context);
   exportRoutes(app, context);
+  transferRoutes(app, context);
   operationsRoutes(app, context);
   commitmentRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));

@@ -77,6 +77,7 @@ export function studyRoutes(app: HttpApp, context: ApiContext): void {
         events.subscribe('study.changed', (payload) => tell({ type: 'study.changed', ...payload })),
         events.subscribe('study.stable', (payload) => tell({ type: 'study.stable', ...payload })),
         events.subscribe('device.refused', ({ callingAe }) => tell({ type: 'device.refused', callingAe })),
+        events.subscribe('transfer.changed', (payload) => tell({ type: 'transfer.changed', ...payload })),
       ];
       const beat = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS);
       raw.on('close', () => {

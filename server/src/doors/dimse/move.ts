@@ -56,11 +56,19 @@ export interface MoveOptions {
   readonly device: Device & { readonly host: string; readonly port: number };
   /** Which of our AE titles was asked, and calls now. */
   readonly callingAe: string;
-  /** Who asked, and the number of the request: the destination may tell what it waits for. */
-  readonly originator: { readonly ae: string; readonly messageId: number };
+  /** Whose C-MOVE it is, and the number of the request: the destination may tell what it waits for. */
+  readonly originator?: { readonly ae: string; readonly messageId: number } | undefined;
 }
 
-export function routeTo(parts: DoorParts, { device, callingAe, originator }: MoveOptions): Route {
+export interface RouteTo extends Route {
+  /** Why nothing more is tried, if so. */
+  dead(): Fault | undefined;
+}
+
+export function routeTo(
+  parts: Pick<DoorParts, 'config' | 'renderer' | 'certificates' | 'log'>,
+  { device, callingAe, originator }: MoveOptions,
+): RouteTo {
   const { config, renderer, log } = parts;
   let groups: Group[] = [];
   let client: DimseClient | undefined;
@@ -106,7 +114,10 @@ export function routeTo(parts: DoorParts, { device, callingAe, originator }: Mov
     } catch (error) {
       // Nobody there, or nobody who wants us: asking again for every object would only take time.
       dead = asFault(error);
-      log.warn({ code: dead.code, facts: dead.facts, destination: device.aeTitle }, 'C-MOVE destination');
+      log.warn(
+        { code: dead.code, facts: dead.facts, destination: device.aeTitle },
+        'no way to a destination',
+      );
       return dead;
     }
     try {
@@ -124,7 +135,7 @@ export function routeTo(parts: DoorParts, { device, callingAe, originator }: Mov
       if (broken >= MAX_BROKEN) dead = fault;
       log.warn(
         { code: fault.code, destination: device.aeTitle, err: fault.cause },
-        'C-MOVE association broken',
+        'association to a destination broken',
       );
       return fault;
     }
@@ -139,6 +150,7 @@ export function routeTo(parts: DoorParts, { device, callingAe, originator }: Mov
         : groups.flatMap(({ classes }) => refs.filter(({ sopClassUid }) => classes.has(sopClassUid)));
     },
     send,
+    dead: () => dead,
     abort() {
       aborted = true;
       dead ??= new Fault('DIMSE_ABORTED');

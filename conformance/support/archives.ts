@@ -1,0 +1,77 @@
+/** Archives of other people, with their data in a temporary folder: DCMTK's dcmqrscp and Orthanc. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { program } from '../../tools/testing.ts';
+import { run } from './dcmtk.ts';
+import { freePort } from './lightbox.ts';
+
+/** Every one of them has this AE title. */
+export const PEER = 'PEER';
+
+export interface Destination {
+  readonly aeTitle: string;
+  readonly port: number;
+}
+
+export interface Archive {
+  readonly needs: string;
+  /** Starts it on an empty folder. `destinations` are those it may send to by C-MOVE. */
+  start(folder: string, port: number, destinations?: readonly Destination[]): Promise<ChildProcess>;
+}
+
+export const ARCHIVES: readonly Archive[] = [
+  {
+    needs: 'dcmqrscp',
+    async start(folder, port, destinations = []) {
+      mkdirSync(join(folder, 'db'), { recursive: true });
+      const config = [
+        ...['MaxPDUSize = 16384', 'MaxAssociations = 8', 'HostTable BEGIN'],
+        ...destinations.map((one, at) => `host${at} = (${one.aeTitle}, 127.0.0.1, ${one.port})`),
+        ...['HostTable END', 'VendorTable BEGIN', 'VendorTable END', 'AETable BEGIN'],
+        ...[`${PEER} ${join(folder, 'db')} RW (100, 1024mb) ANY`, 'AETable END', ''],
+      ];
+      writeFileSync(join(folder, 'dcmqrscp.cfg'), config.join('\n'));
+      const child = spawn('dcmqrscp', ['-c', join(folder, 'dcmqrscp.cfg'), String(port)], {
+        ...{ stdio: 'ignore', env: { ...process.env, TCP_NODELAY: '1' } },
+      });
+      return answering(child, port);
+    },
+  },
+  {
+    needs: 'Orthanc',
+    async start(folder, port, destinations = []) {
+      const modalities = destinations.map((one) => [one.aeTitle, [one.aeTitle, '127.0.0.1', one.port]]);
+      const config = {
+        ...{ StorageDirectory: folder, IndexDirectory: folder, DicomAet: PEER, DicomPort: port },
+        ...{ HttpPort: await freePort(), RemoteAccessAllowed: false, DicomCheckCalledAet: true },
+        ...{ DicomAlwaysAllowEcho: true, DicomAlwaysAllowStore: true, DicomAlwaysAllowFind: true },
+        ...{ DicomAlwaysAllowGet: true, DicomAlwaysAllowMove: true, Plugins: [] },
+        DicomModalities: Object.fromEntries(modalities) as Record<string, unknown>,
+      };
+      writeFileSync(join(folder, 'orthanc.json'), JSON.stringify(config));
+      const child = spawn(program('Orthanc') ?? 'Orthanc', [join(folder, 'orthanc.json')], {
+        ...{ stdio: 'ignore', env: { ...process.env, TCP_NODELAY: '1' } },
+      });
+      return answering(child, port);
+    },
+  },
+];
+
+async function answering(child: ChildProcess, port: number): Promise<ChildProcess> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    if ((await run('echoscu', ['-aec', PEER, '127.0.0.1', String(port)])).code === 0) return child;
+    await sleep(100);
+  }
+  child.kill();
+  throw new Error('the archive did not start');
+}
+
+/** SIGTERM, and waits for the end. */
+export async function stopped(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((settle) => child.once('exit', settle));
+  child.kill('SIGTERM');
+  await gone;
+}
