@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- ingest|query|retrieve|viewer [--quick] [--repetitions N] [--studies N] [--only REGEX] [--ohif FOLDER]`:
+ * `npm run bench -- ingest|query|retrieve|viewer [--quick] [--repetitions N] [--studies N] [--only REGEX] [--ohif FOLDER]
+ * [--patience SECONDS]`:
  * Lightbox beside Debian's Orthanc in one run; results go to bench/results, those of quick or partial runs to artefacts.
  */
 import { parseArgs } from 'node:util';
@@ -26,6 +27,7 @@ const { positionals, values } = parseArgs({
     studies: { type: 'string' },
     only: { type: 'string' },
     ohif: { type: 'string' },
+    patience: { type: 'string' },
   },
 });
 
@@ -42,6 +44,7 @@ const options: BenchOptions = {
   studies: Number(values.studies ?? (values.quick ? 2000 : 26_000)),
   only: new RegExp(values.only ?? '', 'i'),
   ohif: values.ohif,
+  patience: Number(values.patience ?? (values.quick ? 0 : 8)),
 };
 
 for (const name of names) {

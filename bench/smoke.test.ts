@@ -12,7 +12,14 @@ import { type BenchOptions, type Measurements, quantile } from './support/run.ts
 import { viewer } from './viewer.ts';
 
 const BOTH = ['Orthanc', 'Lightbox'];
-const options: BenchOptions = { size: 'smoke', repetitions: 1, studies: 400, only: /./, ohif: undefined };
+const options: BenchOptions = {
+  size: 'smoke',
+  repetitions: 1,
+  patience: 0,
+  studies: 400,
+  only: /./,
+  ohif: undefined,
+};
 
 /** Works of which a peer has no figure, or one that cannot be. */
 function unmeasured({ figures }: Measurements, peers: readonly string[]): string[] {

@@ -123,7 +123,7 @@ async function turn(
     const context = await visitor(browser, site);
     try {
       for (const cache of ['cold', 'warm'] as const) {
-        if (options.size === 'full') await calm();
+        await calm(options);
         const page = await context.newPage();
         const noise = noiseMeter();
         const { first, all } = await open(page, site, way, count);

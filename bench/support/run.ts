@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly size: Size;
   /** Turns of each peer that count; one more is for warming up. */
   readonly repetitions: number;
+  /** Seconds to wait, at most, for a quiet machine before each turn. */
+  readonly patience: number;
   /** `query`: studies in each archive. */
   readonly studies: number;
   /** Work whose name it does not match is left out. */
@@ -33,9 +35,8 @@ export interface Measurements {
 export const versionsOf = (...peers: readonly Pick<Peer, 'name' | 'version'>[]): Record<string, string> =>
   Object.fromEntries(peers.map(({ name, version }) => [name, version]));
 
-/** Cores that may be busy when a turn begins, and how long to wait for that: other people's work shall not be our figure. */
+/** Cores that may be busy when a turn begins: other people's work shall not be our figure. */
 const QUIET_CORES = 0.3;
-const QUIET_SECONDS = 8;
 
 export interface Turn<T> {
   /** 0 is the warm-up. */
@@ -67,7 +68,7 @@ export async function measure(
   const load = await inLoadProcess(job);
   try {
     if (options.size !== 'smoke') writeOut();
-    if (options.size === 'full') await calm();
+    await calm(options);
     return await watch(serverPid, load.pid, () => load.run());
   } finally {
     await load.close();
@@ -75,7 +76,7 @@ export async function measure(
 }
 
 /** Waits for a quiet machine, but not for ever: each figure carries the noise it was taken in. */
-export const calm = (): Promise<void> => quiet(QUIET_CORES, QUIET_SECONDS);
+export const calm = ({ patience }: BenchOptions): Promise<void> => quiet(QUIET_CORES, patience);
 
 /** Gathers values until they are figures. */
 export class Figures {
