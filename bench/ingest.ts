@@ -72,7 +72,7 @@ const stow = (connections: number): Work['job'] => {
 const WORK: readonly Work[] = [
   { name: 'C-STORE CT 512 KB, 1 association', kind: 'ct', job: store(1, 'store') },
   { name: 'C-STORE CT 512 KB, 4 associations', kind: 'ct', costs: true, job: store(4, 'store') },
-  { name: 'C-STORE tiny, new study each, 4 associations', kind: 'tiny', job: store(4, 'store') },
+  { name: 'C-STORE tiny, new study each, 4 associations', kind: 'tiny', costs: true, job: store(4, 'store') },
   { name: 'STOW-RS CT 512 KB, 4 connections', kind: 'ct', costs: true, job: stow(4) },
   { name: 'storescu CT 512 KB, 1 process', kind: 'ct', job: storescu(1) },
   { name: 'storescu CT 512 KB, 4 processes', kind: 'ct', job: storescu(4) },

@@ -8,7 +8,7 @@ import { ingest } from './ingest.ts';
 import { query } from './query.ts';
 import { retrieve } from './retrieve.ts';
 import { type Peers, withPeers } from './support/peers.ts';
-import { report } from './support/report.ts';
+import { origin, report } from './support/report.ts';
 import type { BenchOptions, Measurements } from './support/run.ts';
 import { viewer } from './viewer.ts';
 
@@ -47,9 +47,9 @@ const options: BenchOptions = {
   patience: Number(values.patience ?? (values.quick ? 0 : 8)),
 };
 
+const keep = options.size === 'full' && values.only === undefined;
 for (const name of names) {
+  const from = origin();
   console.log(`${name}: Orthanc and Lightbox take turns, ${options.repetitions} each and one to warm up`);
-  report(name, await withPeers((peers) => BENCHES[name]!(peers, options)), {
-    keep: options.size === 'full' && values.only === undefined,
-  });
+  report(name, await withPeers((peers) => BENCHES[name]!(peers, options)), { origin: from, keep });
 }

@@ -3,6 +3,7 @@
  * from the study list and by its address; how fast it scrolls; how much JavaScript the pages are. With `--ohif FOLDER` OHIF in
  * front of Orthanc beside it.
  */
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
@@ -169,7 +170,11 @@ async function open(
 /** Not Playwright's waitForFunction: it needs eval within the page, which our pages' security policy forbids. */
 async function until(page: Page, condition: string): Promise<void> {
   for (const began = performance.now(); !(await page.evaluate<boolean>(condition));) {
-    check(performance.now() - began < PATIENCE_MS, `${page.url()}: not within two minutes: ${condition}`);
+    if (performance.now() - began > PATIENCE_MS) {
+      const path = resolve(import.meta.dirname, '../artefacts/bench/viewer-failed.png');
+      await page.screenshot({ path });
+      throw new Error(`${page.url()}: not within two minutes: ${condition}; see ${path}`);
+    }
     await sleep(POLL_MS);
   }
 }

@@ -28,19 +28,34 @@ export function median(values: readonly number[]): number {
 }
 
 /** One run as it is kept. */
-export interface Result {
+export interface Result extends Origin {
   readonly name: string;
   readonly at: string;
-  readonly commit: string;
-  /** True when the working tree was not as committed. */
-  readonly changed: boolean;
   readonly machine: Readonly<Record<string, string | number>>;
   /** Versions of the programs, and sizes. */
   readonly setup: Readonly<Record<string, string>>;
   readonly figures: readonly Figure[];
 }
 
+/** Where the measured code stands; asked for before a run, which may take longer than the next commit. */
+export interface Origin {
+  readonly commit: string;
+  /** True when the working tree was not as committed. */
+  readonly changed: boolean;
+}
+
+export function origin(): Origin {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+  return {
+    commit: git('rev-parse', '--short', 'HEAD'),
+    // Results of earlier runs do not change what is measured.
+    changed: git('status', '--porcelain', '--', '.', ':!bench/results').length > 0,
+  };
+}
+
 export interface ReportOptions {
+  readonly origin: Origin;
   /** Write it to bench/results, to be committed; otherwise to artefacts/bench. */
   readonly keep: boolean;
 }
@@ -51,14 +66,10 @@ export function report(
   { figures, setup }: Pick<Result, 'figures' | 'setup'>,
   options: ReportOptions,
 ): void {
-  const git = (...args: string[]): string =>
-    execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
   const result: Result = {
     name,
     at: new Date().toISOString(),
-    commit: git('rev-parse', '--short', 'HEAD'),
-    // Results of earlier runs do not change what is measured.
-    changed: git('status', '--porcelain', '--', '.', ':!bench/results').length > 0,
+    ...options.origin,
     machine: {
       cpu: cpus()[0]?.model ?? '',
       cores: cpus().length,

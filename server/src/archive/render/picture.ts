@@ -31,6 +31,8 @@ export async function drawPicture(
       raw: { width: info.width, height: info.height, channels: info.channels },
     }).composite([{ input: overlay(lines, info.width, info.height) }]);
   }
+  // Grey stays grey: as three equal channels it would be a third dearer to compress.
+  if (shown.channels === 1) image = image.toColourspace('b-w');
   if (options.type === 'image/png') image = image.png();
   else image = options.type === 'image/webp' ? image.webp({ quality }) : image.jpeg({ quality });
   return { bytes: await image.toBuffer(), type: options.type };
