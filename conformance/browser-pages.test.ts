@@ -179,6 +179,7 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
     const pages = [
       '',
       'devices',
+      'certificates',
       'people',
       'keys',
       'audit',

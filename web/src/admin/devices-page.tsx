@@ -31,6 +31,8 @@ import {
 import { live } from '../api/live.ts';
 import { formatInstant } from '../ui/format.ts';
 import { Loading, Page, ProblemAlert } from '../ui/page.tsx';
+import { DeviceSecurity } from './device-security.tsx';
+import { LocalAes } from './local-aes.tsx';
 
 const NEW: DeviceDraft = {
   aeTitle: '',
@@ -77,7 +79,14 @@ export function DevicesPage() {
       }
     >
       <ProblemAlert error={devices.error ?? refused.error} onRetry={() => void renew()} />
-      <RefusedList rows={refused.data ?? []} onDone={renew} />
+      <RefusedList
+        rows={refused.data ?? []}
+        onEdit={(row) => {
+          const device = devices.data?.find(({ aeTitle }) => aeTitle === row.callingAe);
+          return device && (() => setEdited({ draft: device, id: device.id }));
+        }}
+        onDone={renew}
+      />
       {devices.isPending ? <Loading /> : null}
       {devices.data && !devices.data.length ? <Text c="dimmed">{t('devices.none')}</Text> : null}
       {devices.data?.length ? (
@@ -106,16 +115,29 @@ export function DevicesPage() {
           </Table>
         </Table.ScrollContainer>
       ) : null}
+      <LocalAes />
       {edited ? <DeviceForm {...edited} onClose={() => setEdited(undefined)} onDone={renew} /> : null}
     </Page>
   );
 }
 
-function RefusedList({ rows, onDone }: { rows: readonly Refused[]; onDone: () => Promise<void> }) {
+function RefusedList(props: {
+  rows: readonly Refused[];
+  /** Opens the form, where the device is known already and was refused for what is entered there. */
+  onEdit: (row: Refused) => (() => void) | undefined;
+  onDone: () => Promise<void>;
+}) {
+  const { rows, onDone } = props;
   const { t, i18n } = useTranslation();
+  const why = t('devices.why', { returnObjects: true }) as Readonly<Record<string, string | undefined>>;
   const allow = useMutation({
     mutationFn: (row: Refused) =>
-      saveDevice({ ...NEW, aeTitle: row.callingAe, host: row.remoteAddress.slice(0, 253) || null }),
+      saveDevice({
+        ...NEW,
+        ...{ aeTitle: row.callingAe, host: row.remoteAddress.slice(0, 253) || null },
+        // It showed a trusted certificate: from now on its name is worth nothing without it.
+        certificate: row.fingerprint ? { by: 'fingerprint', fingerprint: row.fingerprint } : null,
+      }),
     onSuccess: onDone,
   });
   if (!rows.length) return null;
@@ -133,21 +155,33 @@ function RefusedList({ rows, onDone }: { rows: readonly Refused[]; onDone: () =>
               {row.callingAe}
             </Text>
             <Text flex={1} size="sm">
-              {row.remoteAddress} → {row.calledAe} · {row.reason} · {row.count}× ·{' '}
+              {row.remoteAddress} → {row.calledAe} · {why[row.reason] ?? row.reason} · {row.count}× ·{' '}
               {formatInstant(row.lastAt, i18n.language)}
             </Text>
-            <Button
-              size="compact-sm"
-              data-testid="device-allow"
-              loading={allow.isPending && allow.variables === row}
-              onClick={() => allow.mutate(row)}
-            >
-              {t('devices.allow')}
-            </Button>
+            <RefusedAction
+              edit={props.onEdit(row)}
+              pending={allow.isPending && allow.variables === row}
+              onAllow={() => allow.mutate(row)}
+            />
           </Group>
         ))}
       </Stack>
     </Alert>
+  );
+}
+
+function RefusedAction(props: { edit: (() => void) | undefined; pending: boolean; onAllow: () => void }) {
+  const { t } = useTranslation();
+  if (props.edit)
+    return (
+      <Button size="compact-sm" variant="default" onClick={props.edit}>
+        {t('common.edit')}
+      </Button>
+    );
+  return (
+    <Button size="compact-sm" data-testid="device-allow" loading={props.pending} onClick={props.onAllow}>
+      {t('devices.allow')}
+    </Button>
   );
 }
 
@@ -158,7 +192,10 @@ function DeviceLine({ device, onEdit }: { device: DeviceRow; onEdit: () => void 
     <Table.Tr data-testid="device-row">
       <Table.Td ff="monospace">{device.aeTitle}</Table.Td>
       <Table.Td>{device.description}</Table.Td>
-      <Table.Td>{device.host ? `${device.host}:${device.port ?? '?'}` : t('devices.anyAddress')}</Table.Td>
+      <Table.Td>
+        {device.host ? `${device.host}:${device.port ?? '?'}` : t('devices.anyAddress')}{' '}
+        {device.tls || device.tlsOnly || device.certificate ? <Badge color="teal">TLS</Badge> : null}
+      </Table.Td>
       <Table.Td>
         <Group gap={4}>
           {device.verbs.map((verb) => (
@@ -295,6 +332,7 @@ function DeviceForm(props: {
               ))}
             </Stack>
           </Checkbox.Group>
+          <DeviceSecurity draft={draft} onChange={set} />
           <ProblemAlert error={save.error ?? remove.error} />
           <Group justify="space-between">
             {props.id ? (

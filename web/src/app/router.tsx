@@ -53,6 +53,11 @@ const insideRoutes = [
   }),
   createRoute({
     getParentRoute: () => inside,
+    path: '/certificates',
+    component: lazy(() => import('../admin/certificates-page.tsx'), 'CertificatesPage'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
     path: '/people',
     component: lazy(() => import('../admin/people-page.tsx'), 'PeoplePage'),
   }),

@@ -28,6 +28,7 @@ export function Root() {
 const LINKS = [
   { to: '/', key: 'studies', right: 'study.search' },
   { to: '/devices', key: 'devices', right: 'device.read' },
+  { to: '/certificates', key: 'certificates', right: 'settings.manage' },
   { to: '/people', key: 'people', right: 'user.manage' },
   { to: '/keys', key: 'keys', right: 'apikey.manage' },
   { to: '/audit', key: 'audit', right: 'audit.read' },

@@ -21,6 +21,7 @@ const PAGES = [
     '/studies/*',
     '/viewer/*',
     '/devices',
+    '/certificates',
     '/people',
     '/keys',
     '/audit',
