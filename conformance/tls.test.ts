@@ -368,3 +368,53 @@ describe('DICOM over TLS', () => {
     });
   });
 });
+
+describeWith(['openssl', 'echoscu'], 'certificates of peers optional, profile of PS3.15 Annex B.13', () => {
+  const folder = temporaryFolder();
+  let box: Lightbox;
+  let tlsPort: number;
+  let authority: string;
+
+  beforeAll(async () => {
+    tlsPort = await freePort();
+    box = await Lightbox.ready({
+      env: {
+        LIGHTBOX_DICOM_TLS_PORT: String(tlsPort),
+        LIGHTBOX_DICOM_TLS_CLIENTS: 'optional',
+        LIGHTBOX_DICOM_TLS_PROFILE: 'modified',
+      },
+    });
+    const cookie = await box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
+    expect((await box.post('/api/certificates/own', {}, { cookie })).status).toBe(200);
+    authority = join(folder.path, 'authority.crt');
+    writeFileSync(authority, (await issueFor(box, cookie, 'X')).authority);
+  });
+  afterAll(async () => {
+    await box.stop();
+    folder.dispose();
+  });
+
+  const handshake = async (args: string): Promise<boolean> => {
+    const command = `openssl s_client -connect 127.0.0.1:${tlsPort} -CAfile ${authority} ${args} </dev/null 2>&1`;
+    return !(await run('sh', ['-c', command])).output.includes('Cipher is (NONE)');
+  };
+
+  it('one without a certificate comes in, one with a bad one does not', async () => {
+    const echo = (...args: string[]) => run('echoscu', ['-v', ...args, '127.0.0.1', String(tlsPort)]);
+    expect((await echo('+tla', '-ic')).code).toBe(0);
+    const self = await selfSigned(folder.path, 'self');
+    expect((await echo('+tls', self.key, self.certificate, '+cf', authority)).code).not.toBe(0);
+  });
+
+  it.each([
+    ['-tls1_2 -cipher ECDHE-ECDSA-AES256-CCM', true],
+    ['-tls1_2 -cipher ECDHE-ECDSA-CHACHA20-POLY1305', true],
+    ['-tls1_3 -ciphersuites TLS_AES_128_CCM_SHA256', true],
+    ['-curves P-384', true],
+    // 255 bits.
+    ['-curves X25519', false],
+    ['-tls1_2 -cipher ECDHE-ECDSA-AES256-SHA384', false],
+  ])('%s: %s', async (args, spoken) => {
+    expect(await handshake(args)).toBe(spoken);
+  });
+});
