@@ -1,5 +1,5 @@
 /** Certificates as files (RFC 5280): what is made holds, what people bring is judged in words. */
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { asFault } from '@lightbox/core/base/fault.ts';
 import { factsOf, issue, judge, makeAuthority, type Pair, readChain, readPair } from './x509.ts';
