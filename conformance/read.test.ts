@@ -33,6 +33,7 @@ const DIFFERENT: ReadonlyMap<string, string> = new Map([
   ['fuzz/cat04_pixel_data/TC0323_encap_zero_frag.dcm', 'an element where a fragment should be: refused here'],
   ['fuzz/cat06_private_tags/TC0361_stray_seq_delim.dcm', 'a stray delimiter is passed over here'],
   ['fuzz/cat09_logic_bombs/TC0469_group_len_zero.dcm', 'meta elements within the data set are left out here'],
+  ['odd/dcm4che__no_preamble_dicm_in_data', 'no preamble, and "DICM" in a value at byte 128: read here'],
   ['image/ot/pydicom__SC_rgb_jpeg.dcm', 'ends without the delimiter, all frames there: read here'],
   ['odd/pydicomdata__emri_small_jpeg_2k_lossless_too_short.dcm', 'bytes behind the fragments: read here'],
   [
