@@ -174,6 +174,13 @@ describe('the audit trail', () => {
     let key = '';
     const half = async (): Promise<string> =>
       cookieOf(await send('POST', '/api/auth/sign-in/email', '', signIn));
+    const begunImport = async (number: number): Promise<string> => {
+      const { id } = (await (await send('POST', '/api/imports', admin, {})).json()) as { id: string };
+      const one = image(`${PLACE.instance}.${number}`);
+      const sent = await send('POST', `/api/imports/${id}/files?name=a`, admin, one, 'application/dicom');
+      expect(await sent.text()).toContain('waiting');
+      return id;
+    };
     const special: Record<string, () => Promise<Response>> = {
       // Done by the helper of these tests before the first look; the rows were looked at above.
       'POST /api/setup': () => Promise.resolve(new Response()),
@@ -216,6 +223,16 @@ describe('the audit trail', () => {
         send('POST', '/api/auth/revoke-other-sessions', careful, {}),
       'POST /api/upload': () =>
         send('POST', '/api/upload?name=a.dcm', admin, image(`${PLACE.instance}.2`), 'application/dicom'),
+      'GET /api/imports/{id}': async () => send('GET', `/api/imports/${await begunImport(3)}`, admin),
+      'POST /api/imports/{id}/decisions': async () => {
+        const id = await begunImport(4);
+        const seen = await (await send('GET', `/api/imports/${id}`, admin)).json();
+        const { patients } = seen as { patients: { person: string; choices: string[] }[] };
+        const decisions = patients.map(({ person, choices }) => ({ person, choice: choices[0] }));
+        const answer = await send('POST', `/api/imports/${id}/decisions`, admin, { decisions });
+        await answer.text();
+        return new Response(null, { status: answer.status });
+      },
       'GET /api/exports/{id}/file': async () => {
         const studies = [{ studyUid: PLACE.study }];
         const chosen = await send('POST', '/api/exports', admin, { studies });

@@ -21,7 +21,7 @@ import {
   type Watched,
 } from './support/browser.ts';
 import { run, temporaryFolder } from './support/dcmtk.ts';
-import { writeImages, type WrittenImage } from './support/images.ts';
+import { ctImage, writeImages, type WrittenImage } from './support/images.ts';
 import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
 
 describeWith(['chromium', 'dcmsend', 'dcdirdmp', 'dciodvfy', 'unzip', 'bsdtar'], 'media', () => {
@@ -154,6 +154,45 @@ describeWith(['chromium', 'dcmsend', 'dcdirdmp', 'dciodvfy', 'unzip', 'bsdtar'],
     const bytes = readFileSync(zip);
     expect(bytes.includes('KILL-79')).toBe(false);
     expect(bytes.includes(images[0]!.sopUid)).toBe(false);
+    expect(watched.errors).toEqual([]);
+  });
+
+  it('is imported: what is known is known, and a stranger with a number of ours is asked about', async () => {
+    const stranger = ctImage({
+      ...{ studyUid: '2.25.79', seriesUid: '2.25.79.1', sopUid: '2.25.79.1.1', number: 1, side: 32 },
+      ...{ patientId: 'KILL-79', patientName: 'Somebody^Else', chance: () => 0.5 },
+    });
+    await page.goto(`${box.url}/import`);
+    await page.getByTestId('import-files').setInputFiles([
+      { name: 'cd.zip', mimeType: 'application/zip', buffer: readFileSync(out('a.zip')) },
+      { name: 'stranger.dcm', mimeType: 'application/dicom', buffer: stranger },
+    ]);
+    const patients = page.getByTestId('import-patient');
+    await expect.poll(() => patients.count(), PATIENCE).toBe(2);
+    // Nothing of it is there yet.
+    const known = async () =>
+      ((await (await box.get('/api/studies?patientName=Somebody')).json()) as { total: number }).total;
+    expect(await known()).toBe(0);
+    const submit = page.getByRole('button', { name: 'Import', exact: true });
+    expect(await submit.isDisabled()).toBe(true);
+    await picture(page, 'import-preview');
+    expect(await axeFindings(page)).toEqual([]);
+    // Both share a number, so that neither can be taken unseen.
+    for (const at of [0, 1]) expect(await patients.nth(at).getByText('Import as it is').count()).toBe(0);
+    await patients.filter({ hasText: 'Test, Kill' }).first().getByLabel('I have checked').check();
+    await patients
+      .filter({ has: page.getByRole('heading', { name: 'Somebody, Else' }) })
+      .getByLabel('Leave out')
+      .check();
+    await submit.click();
+    await page.getByTestId('import-finished').waitFor(PATIENCE);
+    await picture(page, 'import-finished');
+    expect(await page.getByTestId('import-finished').textContent()).toContain('5 already kept');
+    expect(await known()).toBe(0);
+    await page.setViewportSize({ width: 375, height: 700 });
+    await page.goto(`${box.url}/import`);
+    await page.getByRole('button', { name: 'Choose a folder' }).waitFor();
+    await page.setViewportSize({ width: 1280, height: 800 });
     expect(watched.errors).toEqual([]);
   });
 

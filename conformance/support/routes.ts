@@ -48,6 +48,12 @@ export const ROUTES: readonly RouteRow[] = [
   row('GET', `${DOCUMENT}/file`, 'study.view', 'view'),
   row('GET', '/api/events', 'study.search'),
   row('POST', '/api/upload', 'study.store', 'store'),
+  // What waits is not in the archive: the decision is written down, and who looked whose it is.
+  row('POST', '/api/imports', 'study.store'),
+  row('GET', '/api/imports/{id}', 'study.store', 'view'),
+  row('DELETE', '/api/imports/{id}', 'study.store'),
+  row('POST', '/api/imports/{id}/files', 'study.store'),
+  row('POST', '/api/imports/{id}/decisions', 'study.store', 'store'),
   // A choice only: what leaves is written down with the file.
   row('POST', '/api/exports', 'study.export'),
   row('GET', '/api/exports/{id}', 'study.export'),

@@ -9,6 +9,7 @@ import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { archiveMigrations, openArchive } from './archive/archive.ts';
 import { openCommitments } from './archive/commitment/commitments.ts';
 import { openExports } from './archive/export/exports.ts';
+import { openImports } from './archive/import/imports.ts';
 import { meterIngest } from './archive/meter.ts';
 import { createTransfers, transferMigrations } from './archive/transfers/transfers.ts';
 import { createRenderer } from './archive/render/renderer.ts';
@@ -116,6 +117,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
     );
 
     const { dataDir } = config;
+    const imports = await openImports({ database, ingest: archive.ingest, room: archive.room, dataDir });
     const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
     const asking = { config: config.dicom, certificates };
     const carrier = dimseCarrier({ ...asking, archive, renderer, audit, log });
@@ -150,6 +152,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
         devices,
         events,
         exports,
+        imports,
         keys,
         localAes,
         metrics,

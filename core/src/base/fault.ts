@@ -119,6 +119,11 @@ export const FAULTS = {
     0xa700,
     'More objects were chosen than one export may hold. Export them in parts.',
   ),
+  IMPORT_UNDECIDED: row(
+    409,
+    0x0110,
+    'For each patient one of the choices offered has to be made. Look at the import again.',
+  ),
   // --- DICOMweb and pixels
   RANGE_NOT_SATISFIABLE: row(416, 0xa900, 'The byte range asked for lies outside the object.'),
   MULTIPART_BROKEN: row(400, 0xc000, 'The multipart body is not well formed or ends early.'),

@@ -162,13 +162,58 @@ export const LiveEvent = z.discriminatedUnion('type', [
 export const UploadResult = z.object({
   /** Name within the ZIP, or the query's name. */
   name: z.string(),
-  status: z.enum(['stored', 'duplicate', 'conflict', 'quarantined', 'refused', 'skipped']),
+  /** waiting: for a person to say whose it is (imports only). */
+  status: z.enum(['stored', 'duplicate', 'conflict', 'quarantined', 'refused', 'skipped', 'waiting']),
   studyUid: z.string().optional(),
   sopInstanceUid: z.string().optional(),
   code: z.string().optional(),
   message: z.string().optional(),
 });
 /** Answer: application/x-ndjson, one UploadResult per line as each file finishes. */
+
+// --- imports: POST /api/imports begins one, POST /api/imports/:id/files?name=... takes files as /api/upload does,
+// GET shows whose they are, POST /api/imports/:id/decisions takes them in (answer as of /api/upload), DELETE forgets them
+export const ImportBegun = z.object({ id: z.string() });
+const foreignPerson = {
+  name: PersonNameGroups,
+  id: z.string(),
+  issuer: z.string(),
+  birthDate: z.string(),
+  sex: z.string(),
+};
+export const ImportChoice = z.enum(['keep', 'same', 'skip']);
+export const ImportPatient = z.object({
+  person: z.string(),
+  ...foreignPerson,
+  objects: z.number().int(),
+  studies: z.array(
+    z.object({
+      studyUid: z.string(),
+      date: z.string(),
+      description: z.string(),
+      modalities: z.array(z.string()),
+      objects: z.number().int(),
+    }),
+  ),
+  /** Patients here, or others of this import (`studies` is 0). */
+  matches: z.array(
+    z.object({
+      kind: z.enum(['same', 'conflict', 'similar', 'study']),
+      ...foreignPerson,
+      studies: z.number().int(),
+    }),
+  ),
+  choices: z.array(ImportChoice),
+});
+export const ImportPreview = z.object({
+  patients: z.array(ImportPatient),
+  objects: z.number().int(),
+  /** Listed in a directory of the medium, and not among the files that came. */
+  missing: z.number().int(),
+});
+export const ImportDecisions = z.object({
+  decisions: z.array(z.object({ person: z.string().max(2000), choice: ImportChoice })).max(10_000),
+});
 
 // --- exports: POST /api/exports makes a ticket, GET /api/exports/:id tells how far it is, GET /api/exports/:id/file is the medium
 /** PS3.15 §E.3; names as in docs/de-identification.md. */

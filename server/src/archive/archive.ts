@@ -14,6 +14,7 @@ import { commitmentMigrations } from './commitment/migrations.ts';
 import { Batcher } from './index/batcher.ts';
 import { archiveMigrations as indexMigrations } from './index/migrations.ts';
 import { exportMigrations } from './export/migrations.ts';
+import { importMigrations } from './import/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal } from './journal/journal.ts';
 import { ArchiveSearch } from './query/query.ts';
@@ -30,6 +31,7 @@ export const archiveMigrations: Migrations = {
   ...indexMigrations,
   ...commitmentMigrations,
   ...exportMigrations,
+  ...importMigrations,
 };
 
 declare module '../platform/events.ts' {

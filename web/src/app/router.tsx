@@ -48,6 +48,11 @@ const insideRoutes = [
   }),
   createRoute({
     getParentRoute: () => inside,
+    path: '/import',
+    component: lazy(() => import('../worklist/import-page.tsx'), 'ImportPage'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
     path: '/devices',
     component: lazy(() => import('../admin/devices-page.tsx'), 'DevicesPage'),
   }),

@@ -27,6 +27,7 @@ export function Root() {
 /** Which links a person gets, by right. */
 const LINKS = [
   { to: '/', key: 'studies', right: 'study.search' },
+  { to: '/import', key: 'import', right: 'study.store' },
   { to: '/devices', key: 'devices', right: 'device.read' },
   { to: '/certificates', key: 'certificates', right: 'settings.manage' },
   { to: '/people', key: 'people', right: 'user.manage' },
@@ -60,7 +61,8 @@ export function SignedIn() {
       <a className="skip" href="#main">
         {t('nav.skip')}
       </a>
-      <UploadArea enabled={session.user.rights.includes('study.store')}>
+      {/* What is dropped on the import page waits for a decision: it must not go into the archive at once. */}
+      <UploadArea enabled={session.user.rights.includes('study.store') && pathname !== '/import'}>
         <div className="shell">
           {inViewer ? null : <Bar />}
           <div className="content">

@@ -9,6 +9,7 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Commitments } from '../../archive/commitment/types.ts';
 import type { Exports } from '../../archive/export/exports.ts';
 import type { RemoteQuery, RemoteSeries, RemoteStudy } from '@lightbox/core/contract/transfers.ts';
+import type { Imports } from '../../archive/import/imports.ts';
 import type { Renderer } from '../../archive/render/types.ts';
 import type { Transfers } from '../../archive/transfers/types.ts';
 import type { Archive } from '../../archive/types.ts';
@@ -40,6 +41,7 @@ export interface ApiContext {
   readonly devices: Devices;
   readonly events: Events;
   readonly exports: Exports;
+  readonly imports: Imports;
   readonly keys: ApiKeys;
   readonly metrics: Metrics;
   readonly people: People;

@@ -10,6 +10,7 @@ import { commitmentRoutes } from './commitments.ts';
 import type { ApiContext } from './context.ts';
 import { documentRoutes } from './documents.ts';
 import { exportRoutes } from './exports.ts';
+import { importRoutes } from './imports.ts';
 import { operationsRoutes } from './operations.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
@@ -24,6 +25,7 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   certificateRoutes(app, context);
   exportRoutes(app, context);
   transferRoutes(app, context);
+  importRoutes(app, context);
   operationsRoutes(app, context);
   commitmentRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));

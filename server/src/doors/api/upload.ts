@@ -10,7 +10,7 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { UploadResult } from '@lightbox/core/contract/api.ts';
@@ -32,7 +32,21 @@ const LOOK_BYTES = 64 * 1024 ** 2;
 const MAX_FINISHING = 8;
 /** Preamble and prefix (PS3.10 §7.1): before that nobody can say what a file is. */
 const HEAD_BYTES = 132;
+const ImportParams = z.object({ id: z.string().max(64) });
 const Named = z.object({ name: z.string().max(1000).default('file') });
+
+/** Takes the bytes of one object. What it gives back waits until they are durable, and writes them down. */
+export type Take = (
+  bytes: AsyncIterable<Buffer>,
+  principal: Principal,
+) => Promise<() => Promise<Omit<Result, 'name'>>>;
+
+/** Files as they come, into the archive or into an import. */
+export interface Sink {
+  readonly take: Take;
+  /** Whether it wants directories of media too. */
+  readonly directories: boolean;
+}
 
 export async function uploadRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
   const folder = join(context.config.dataDir, 'incoming');
@@ -47,42 +61,69 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.route({
     ...{ method: 'POST', url: '/api/upload', config: { right: 'study.store' } },
+    schema: { summary: 'One file: application/dicom, or application/zip', querystring: Named },
+    handler: (request, reply) => receive(request, reply, { take, directories: false }),
+  });
+  app.route({
+    ...{ method: 'POST', url: '/api/imports/:id/files', config: { right: 'study.store' } },
     schema: {
-      summary: 'One file: application/dicom, or application/zip',
-      querystring: Named,
+      ...{ summary: 'One file that waits for a decision: application/dicom, or application/zip' },
+      ...{ querystring: Named, params: ImportParams },
     },
     handler: (request, reply) => {
-      const { name } = request.query as z.output<typeof Named>;
-      const body = request.body as Readable | undefined;
-      if (!body) throw new Fault('BAD_REQUEST', { problem: 'no body' });
-      if (request.headers['content-encoding'] !== undefined)
-        throw new Fault('UNSUPPORTED_MEDIA', { problem: 'content-encoding' });
-      const principal = principalOf(request);
-      const out = new PassThrough();
-      const zip = request.headers['content-type']?.startsWith('application/zip') === true;
-      const work = zip ? unzip(body, principal, out) : single(name, body, principal, out);
-      void work
-        .catch((error: unknown) => {
-          const fault = toFault(error);
-          if (fault.row.http >= 500)
-            request.log.error({ code: fault.code, err: fault.cause }, 'upload failed');
-          tell(out, failure(name, fault));
-        })
-        .finally(() => out.end());
-      return reply.type('application/x-ndjson').header('cache-control', 'no-store').send(out);
+      const { id } = request.params as z.output<typeof ImportParams>;
+      return receive(request, reply, { take: stage(id), directories: true });
     },
   });
 
-  async function single(name: string, body: Readable, principal: Principal, out: PassThrough): Promise<void> {
-    const finish = await take(chunksOf(body), principal);
-    tell(out, resultOf(name, await finish()));
+  function receive(request: FastifyRequest, reply: FastifyReply, sink: Sink): FastifyReply {
+    const { name } = request.query as z.output<typeof Named>;
+    const body = request.body as Readable | undefined;
+    if (!body) throw new Fault('BAD_REQUEST', { problem: 'no body' });
+    if (request.headers['content-encoding'] !== undefined)
+      throw new Fault('UNSUPPORTED_MEDIA', { problem: 'content-encoding' });
+    const principal = principalOf(request);
+    const out = new PassThrough();
+    const zip = request.headers['content-type']?.startsWith('application/zip') === true;
+    const work = zip ? unzip(body, principal, out, sink) : single(name, body, principal, out, sink);
+    void work
+      .catch((error: unknown) => {
+        const fault = toFault(error);
+        if (fault.row.http >= 500) request.log.error({ code: fault.code, err: fault.cause }, 'upload failed');
+        tell(out, failure(name, fault));
+      })
+      .finally(() => out.end());
+    return reply.type('application/x-ndjson').header('cache-control', 'no-store').send(out);
   }
 
-  /** Takes the bytes of one object. What it gives back waits until they are durable, and writes them down. */
+  async function single(
+    name: string,
+    body: Readable,
+    principal: Principal,
+    out: PassThrough,
+    sink: Sink,
+  ): Promise<void> {
+    const finish = await sink.take(chunksOf(body), principal);
+    tell(out, { name, ...(await finish()) });
+  }
+
+  const stage =
+    (id: string): Take =>
+    async (bytes, principal) => {
+      const { status, fault, studyUid, sopInstanceUid } = await context.imports.take(id, principal.id, bytes);
+      return () =>
+        Promise.resolve({
+          status: status === 'directory' ? 'skipped' : status,
+          ...(studyUid === undefined ? {} : { studyUid }),
+          ...(sopInstanceUid === undefined ? {} : { sopInstanceUid }),
+          ...(fault ? { code: fault.code, message: fault.row.meaning } : {}),
+        });
+    };
+
   async function take(
     bytes: AsyncIterable<Buffer>,
     principal: Principal,
-  ): Promise<() => Promise<IngestOutcome>> {
+  ): Promise<() => Promise<Omit<Result, 'name'>>> {
     const source: IngestSource = {
       ...{ kind: 'upload', by: principal.id, remoteAddress: principal.remoteAddress },
     };
@@ -105,11 +146,11 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
         studyUids: outcome.studyUid === undefined ? [] : [outcome.studyUid],
         detail: { door: 'upload', status: outcome.status },
       });
-      return outcome;
+      return resultOf(outcome);
     };
   }
 
-  async function unzip(body: Readable, principal: Principal, out: PassThrough): Promise<void> {
+  async function unzip(body: Readable, principal: Principal, out: PassThrough, sink: Sink): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, `${randomUUID()}.zip`);
     const finishing = new Set<Promise<void>>();
@@ -125,7 +166,7 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
           // A full or failed disk will not do better with the next file.
           if (failed.row.http >= 500) lost = failed;
         };
-        if (isIndex(name)) tell(out, { name, status: 'skipped' });
+        if (isIndex(name) && !sink.directories) tell(out, { name, status: 'skipped' });
         else if (isOfTheSystem(name)) continue;
         else if (fault) fail(fault);
         else if (member.length < HEAD_BYTES) tell(out, foreign(name));
@@ -137,9 +178,9 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
               await bytes.return(undefined);
               continue;
             }
-            const finish = await take(bytes, principal);
+            const finish = await sink.take(bytes, principal);
             const done = finish()
-              .then((outcome) => tell(out, resultOf(name, outcome)), fail)
+              .then((result) => tell(out, { name, ...result }), fail)
               .finally(() => finishing.delete(done));
             finishing.add(done);
             if (finishing.size >= MAX_FINISHING) await Promise.race(finishing);
@@ -224,10 +265,10 @@ const failure = (name: string, fault: Fault): Result => ({
   ...{ name, status: 'refused', code: fault.code, message: fault.row.meaning },
 });
 
-function resultOf(name: string, outcome: IngestOutcome): Result {
+export function resultOf(outcome: IngestOutcome): Omit<Result, 'name'> {
   const { status, studyUid, sopInstanceUid, fault } = outcome;
   return {
-    ...{ name, status },
+    status,
     ...(studyUid === undefined ? {} : { studyUid }),
     ...(sopInstanceUid === undefined ? {} : { sopInstanceUid }),
     ...(fault ? { code: fault.code, message: fault.row.meaning } : {}),

@@ -20,6 +20,7 @@ const PAGES = [
     '/invite',
     '/studies/*',
     '/viewer/*',
+    '/import',
     '/devices',
     '/certificates',
     '/people',
