@@ -6,6 +6,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readDataSet } from '../core/src/dicom/read.ts';
+import { Tags } from '../core/src/dicom/tags.gen.ts';
+import { items, text, uidValue } from '../core/src/dicom/values.ts';
 import { describeWith, program } from '../tools/testing.ts';
 import {
   COMMIT_CONTEXT,
@@ -18,7 +21,7 @@ import {
 import { temporaryFolder } from './support/dcmtk.ts';
 import { ctImage } from './support/images.ts';
 import { ADMINISTRATOR, freePort, Lightbox } from './support/lightbox.ts';
-import { CT, Wire } from './support/wire.ts';
+import { CT, EXPLICIT, Wire } from './support/wire.ts';
 
 const ROOT = '1.2.826.0.1.3680043.10.1234.972';
 
@@ -53,8 +56,14 @@ async function stored(study: number, count: number): Promise<string[]> {
   }
   return sopUids;
 }
-const device = async (aeTitle: string, port: number, verbs: string[]): Promise<string> => {
-  const answer = await box.post('/api/devices', { aeTitle, verbs, host: '127.0.0.1', port }, { cookie });
+const device = async (
+  aeTitle: string,
+  port: number,
+  verbs: string[],
+  offers: string[] = ['store'],
+): Promise<string> => {
+  const body = { aeTitle, verbs, offers, host: '127.0.0.1', port };
+  const answer = await box.post('/api/devices', body, { cookie });
   expect(answer.status).toBe(200);
   return ((await answer.json()) as { id: string }).id;
 };
@@ -75,7 +84,9 @@ const row = async (id: string): Promise<Row | undefined> => {
 };
 
 beforeAll(async () => {
-  box = await Lightbox.ready({ env: { LIGHTBOX_COMMITMENT_RETRY_SECONDS: '1' } });
+  box = await Lightbox.ready({
+    env: { LIGHTBOX_COMMITMENT_RETRY_SECONDS: '1', LIGHTBOX_QUIET_SECONDS: '1' },
+  });
   cookie = await box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
 });
 afterAll(async () => {
@@ -156,6 +167,41 @@ describe('Asking another archive', () => {
   });
 });
 
+describe('Telling a device what can be had (PS3.4 Annex R)', () => {
+  it('names every object of a study that is complete, again when it was not taken', async () => {
+    const arriving = async (): Promise<unknown[]> =>
+      (await box.getJson<{ items: { arriving: boolean }[] }>('/api/studies')).items.filter(
+        (one) => one.arriving,
+      );
+    // The studies of the tests before are nobody's news any more.
+    await expect.poll(arriving, { timeout: 20_000 }).toEqual([]);
+    const listener = await CommitListener.start();
+    try {
+      await device('WATCHER', listener.port, ['echo'], ['availability']);
+      // Refused once; a job is tried again within seconds.
+      listener.answers.push(0x0110);
+      const sopUids = await stored(21, 2);
+      await expect.poll(() => listener.created.length, { timeout: 30_000 }).toBeGreaterThanOrEqual(2);
+      const { command, dataSet } = listener.created.at(-1)!;
+      expect(command.affectedSopClassUid).toBe('1.2.840.10008.5.1.4.33');
+      const names = new Set(listener.created.map((one) => one.command.affectedSopInstanceUid));
+      expect([...names]).toEqual([expect.stringMatching(/^2\.25\.\d+$/)]);
+      const ds = readDataSet(dataSet ?? new Uint8Array(), EXPLICIT).dataSet;
+      expect(uidValue(ds, Tags.StudyInstanceUID)).toBe(`${ROOT}.21`);
+      const series = items(ds, Tags.ReferencedSeriesSequence);
+      expect(series.map((one) => uidValue(one, Tags.SeriesInstanceUID))).toEqual([`${ROOT}.21.1`]);
+      const objects = items(series[0]!, Tags.ReferencedSOPSequence);
+      expect(objects.map((one) => uidValue(one, Tags.ReferencedSOPInstanceUID))).toEqual(sopUids);
+      expect(objects.map((one) => text(one, Tags.InstanceAvailability))).toEqual(['ONLINE', 'ONLINE']);
+      expect(listener.associations[0]?.contexts.map((one) => one.abstractSyntax)).toEqual([
+        '1.2.840.10008.5.1.4.33',
+      ]);
+    } finally {
+      await listener.stop();
+    }
+  });
+});
+
 describeWith(['Orthanc'], 'Orthanc', () => {
   const folder = temporaryFolder();
   let child: ChildProcess;
@@ -190,7 +236,7 @@ describeWith(['Orthanc'], 'Orthanc', () => {
       if (tries > 200) throw new Error('Orthanc did not start');
       await sleep(100);
     }
-    id = await device('ORTHANC', port, ['echo', 'store', 'commit']);
+    id = await device('ORTHANC', port, ['echo', 'store', 'commit'], ['store', 'commit']);
   });
   afterAll(async () => {
     const gone = new Promise((settle) => child.once('exit', settle));
@@ -239,5 +285,20 @@ describeWith(['Orthanc'], 'Orthanc', () => {
     await expect
       .poll(() => row(asked), { timeout: 20_000 })
       .toMatchObject({ state: 'answered', objects: 3, failed: 1, code: null });
+  });
+
+  it('is asked behind what is sent to it, and keeps it', async () => {
+    const sopUids = await stored(13, 4);
+    const sent = await box.post(
+      '/api/transfers',
+      { deviceId: id, scopes: [{ studyUid: `${ROOT}.13` }] },
+      { cookie },
+    );
+    expect(sent.status, await sent.clone().text()).toBe(200);
+    const rows = async (): Promise<Row[]> => {
+      const answer = await fetch(`${box.url}/api/commitments?state=answered`, { headers: { cookie } });
+      return ((await answer.json()) as Row[]).filter(({ objects }) => objects === sopUids.length);
+    };
+    await expect.poll(rows, { timeout: 30_000 }).toMatchObject([{ failed: 0 }]);
   });
 });

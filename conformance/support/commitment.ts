@@ -76,7 +76,8 @@ export const answerTo = ({ contextId, command }: Message, status = 0): Uint8Arra
     contextId,
     {
       ...{ commandField: command.commandField | 0x8000, messageIdRespondedTo: command.messageId },
-      ...{ affectedSopClassUid: COMMITMENT, affectedSopInstanceUid: COMMITMENT_INSTANCE },
+      affectedSopClassUid: command.affectedSopClassUid ?? COMMITMENT,
+      affectedSopInstanceUid: command.affectedSopInstanceUid ?? COMMITMENT_INSTANCE,
       ...{ eventTypeId: command.eventTypeId, dataSetType: NO_DATA_SET, status },
     },
     undefined,
@@ -149,6 +150,8 @@ export class CommitListener {
   /** Answers in their order; 0 when there are no more. `undefined`: the connection is cut instead. */
   readonly answers: (number | undefined)[] = [];
   readonly asked: Asked[] = [];
+  /** N-CREATEs: of notices of availability. */
+  readonly created: Message[] = [];
   /** What to tell on the association of a request, behind its answer. */
   tells: ((asked: Asked) => { kept: string[]; failed?: Record<string, number> }) | undefined;
   /** Statuses of the answers to what was told. */
@@ -187,8 +190,10 @@ export class CommitListener {
     const message = await wire.message();
     const answer = this.answers.length ? this.answers.shift() : 0;
     if (answer === undefined) return wire.destroy();
-    const isRequest = message.command.commandField === COMMANDS.actionRequest;
-    if (isRequest) this.asked.push(askedBy(message));
+    const { commandField } = message.command;
+    const isRequest = commandField === COMMANDS.actionRequest;
+    if (commandField === COMMANDS.createRequest) this.created.push(message);
+    else if (isRequest) this.asked.push(askedBy(message));
     else if (answer === 0) this.told.push(toldBy(message));
     wire.send(answerTo(message, answer));
     const asked = this.asked.at(-1);

@@ -7,6 +7,8 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { archiveMigrations, openArchive } from './archive/archive.ts';
+import { announceAvailability } from './archive/availability.ts';
+import { askAfterSending } from './archive/commitment/after-sending.ts';
 import { openCommitments } from './archive/commitment/commitments.ts';
 import { openExports } from './archive/export/exports.ts';
 import { openImports } from './archive/import/imports.ts';
@@ -15,6 +17,7 @@ import { createTransfers, transferMigrations } from './archive/transfers/transfe
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
+import { availabilityPort } from './doors/dimse/availability-port.ts';
 import { commitmentPort } from './doors/dimse/commit-port.ts';
 import { dimseCarrier } from './doors/dimse/carrier.ts';
 import { startDimseDoor } from './doors/dimse/door.ts';
@@ -116,11 +119,21 @@ export async function start(config: Config, log: Log): Promise<Running> {
       (one) => one.close(),
     );
 
+    keep(
+      'availability',
+      announceAvailability({
+        ...{ config, retrieve: archive.retrieve, devices, jobs, events, audit },
+        tell: availabilityPort(config.dicom, certificates),
+      }),
+      (end) => end(),
+    );
     const { dataDir } = config;
     const imports = await openImports({ database, ingest: archive.ingest, room: archive.room, dataDir });
     const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
     const asking = { config: config.dicom, certificates };
-    const carrier = dimseCarrier({ ...asking, archive, renderer, audit, log });
+    const carrier = askAfterSending(dimseCarrier({ ...asking, archive, renderer, audit, log }), {
+      ...{ commitments, log },
+    });
     const transfers = createTransfers({
       ...{ config: config.transfers, database, events, jobs, devices, audit, carrier, log },
       retrieve: archive.retrieve,

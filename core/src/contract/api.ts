@@ -434,7 +434,7 @@ export const SrNode: z.ZodType<SrNode> = z
 // --- devices: GET/POST /api/devices, PUT/DELETE /api/devices/:id, GET /api/devices/refused, POST /api/devices/:id/echo
 export const DeviceVerb = z.enum(['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit']);
 /** What may be asked of it: to keep objects that are sent to it, to be searched and fetched from. */
-export const DeviceOffer = z.enum(['store', 'archive']);
+export const DeviceOffer = z.enum(['store', 'archive', 'commit', 'availability']);
 /** PS3.5 §6.2 AE: 1-16 characters of the default repertoire without backslash and control characters. */
 export const AeTitle = z.string().regex(/^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$/);
 /** SHA-256 in hex; colons and capitals, as other programs print it, are taken too. Answers have neither. */

@@ -45,8 +45,8 @@ export interface Principal {
 export const DEVICE_VERBS = ['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit'] as const;
 export type DeviceVerb = (typeof DEVICE_VERBS)[number];
 
-/** What we may ask of a device: to keep objects, or to be searched and fetched from. */
-export const DEVICE_OFFERS = ['store', 'archive'] as const;
+/** What we may ask of a device: to keep objects, to be searched and fetched from, to promise what it keeps, to hear what we have. */
+export const DEVICE_OFFERS = ['store', 'archive', 'commit', 'availability'] as const;
 export type DeviceOffer = (typeof DEVICE_OFFERS)[number];
 
 export interface Device {
