@@ -136,12 +136,7 @@ async function turn(
         add(`all ${count} images received ${from}, ${cache}`, 'ms', all);
         if (way === 'address' && cache === 'warm') {
           const steps = SCROLL_STEPS[options.size];
-          try {
-            add('scrolling', 'images/s', await scroll(page, steps), true);
-          } catch (e) {
-            await page.screenshot({ path: '/tmp/bench-fail.png' });
-            throw new Error(site.name, { cause: e });
-          }
+          add('scrolling', 'images/s', await scroll(page, steps), true);
         }
         await page.close();
       }
