@@ -27,7 +27,7 @@ const PAGES = [
     '/keys',
     '/audit',
   ],
-  ...['/quarantine', '/status', '/account'],
+  ...['/quarantine', '/commitments', '/status', '/account'],
 ];
 
 export async function webDoor(app: HttpApp): Promise<void> {
