@@ -4,7 +4,7 @@
  * Source: PS3.8 §9.2 (requestor), PS3.7 §9.1 (DIMSE-C services).
  * Layer:  server/doors/dimse.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '@lightbox/core/base/uid.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
@@ -15,37 +15,29 @@ import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
-import { APPLICATION_CONTEXT, type AssociateAccept, writePdu } from '@lightbox/core/dimse/pdu.ts';
+import { APPLICATION_CONTEXT, writePdu } from '@lightbox/core/dimse/pdu.ts';
 import { isAnswer, namesOfAnswer } from '@lightbox/core/dimse/normalized.ts';
 import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
 import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
-import { STATUS, statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
+import { STATUS, statusKind } from '@lightbox/core/dimse/status.ts';
+import {
+  type AcceptedContext,
+  acceptedOf,
+  type ClientOptions,
+  connected,
+  type Message,
+  type PeerRequest,
+  type RetrieveAnswer,
+  type RetrieveOptions,
+  statusFault,
+  type StoreOptions,
+} from './client-parts.ts';
 import { type IncomingObject, type ObjectSink, Taking } from './incoming-object.ts';
 import type { RoleSelection } from '@lightbox/core/dimse/user-information.ts';
 import { sendMessage } from './outgoing-message.ts';
-import { connectTls, type TlsDial } from './tls-client.ts';
+import { connectTls } from './tls-client.ts';
 
-export interface ClientOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly calledAe: string;
-  readonly callingAe: string;
-  /** Kinds of objects wanted, each with the transfer syntaxes offered. At most 128. */
-  readonly contexts: readonly {
-    readonly sopClassUid: string;
-    readonly transferSyntaxUids: readonly string[];
-  }[];
-  /** For connecting and for each answer. Default 30 s. */
-  readonly timeoutMs?: number | undefined;
-  /** By TLS, with this; undefined: without. */
-  readonly tls?: TlsDial | undefined;
-  /** Ask for relational queries (PS3.4 §C.5.1.1) of these SOP classes. */
-  readonly relational?: readonly string[] | undefined;
-  /** SOP classes whose objects are taken on this association, for C-GET (role selection, PS3.7 §D.3.3.4). */
-  readonly takes?: readonly string[] | undefined;
-  /** SOP classes of which we want to be SCP, and only that: to tell results, for example. */
-  readonly provides?: readonly string[] | undefined;
-}
+export type { RetrieveAnswer, RetrieveOptions } from './client-parts.ts';
 
 const TIMEOUT_MS = 30_000;
 /** A peer that does not read its A-ABORT has this long. */
@@ -53,46 +45,6 @@ const LINGER_MS = 2000;
 const MAX_PDU = 256 * 1024;
 /** An answer is an identifier; no peer's is longer. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
-
-interface AcceptedContext {
-  readonly id: number;
-  readonly abstractSyntax: string;
-  readonly transferSyntax: string;
-}
-
-export interface StoreOptions {
-  readonly transferSyntax?: string | undefined;
-  /** Whose C-MOVE it belongs to (PS3.7 §9.1.1.1.6, .7). */
-  readonly originator?: { readonly ae: string; readonly messageId: number } | undefined;
-}
-
-interface Message {
-  readonly contextId: number;
-  readonly command: Command;
-  /** Undefined when there is none, or when it was taken while it came. */
-  readonly dataSet: Buffer | undefined;
-}
-
-export interface RetrieveOptions {
-  /** The counters as the peer tells them. */
-  readonly progress?: ((counts: Partial<SubOperations>) => void) | undefined;
-  /** Sends C-CANCEL when aborted; what the peer still sends is taken. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** How a retrieval ended, in the peer's words. */
-export interface RetrieveAnswer {
-  readonly status: number;
-  readonly comment: string | undefined;
-  readonly counts: Partial<SubOperations>;
-  readonly failedUids: readonly string[];
-}
-
-/** Something the peer asks or tells us; `answer` it. */
-export interface PeerRequest {
-  readonly command: Command;
-  readonly dataSet: DataSet | undefined;
-}
 
 /** An open association. One operation at a time. */
 export class DimseClient {
@@ -540,40 +492,4 @@ export class DimseClient {
       ),
     );
   }
-}
-
-const statusFault = (status: number, comment: string | undefined): Fault =>
-  new Fault('DIMSE_STATUS', {
-    ...{ status: `0x${status.toString(16).toUpperCase().padStart(4, '0')}` },
-    ...{ meaning: statusMeaning(status), comment },
-  });
-
-function acceptedOf(
-  answer: AssociateAccept,
-  asked: readonly { id: number; abstractSyntax: string }[],
-): AcceptedContext[] {
-  return answer.contexts.flatMap(({ id, result, transferSyntax }) => {
-    const context = asked.find((one) => one.id === id);
-    return result === 0 && context ? [{ id, abstractSyntax: context.abstractSyntax, transferSyntax }] : [];
-  });
-}
-
-function connected({ host, port }: ClientOptions, timeoutMs: number): Promise<Socket> {
-  return new Promise((settle, fail) => {
-    const socket = connect({ host, port, noDelay: true, timeout: timeoutMs });
-    socket.once('connect', () => {
-      socket.setTimeout(0);
-      socket.removeAllListeners('error');
-      // Later errors end the reading; without a listener they would end the process.
-      socket.on('error', () => undefined);
-      settle(socket);
-    });
-    socket.once('timeout', () => {
-      socket.destroy();
-      fail(new Fault('DIMSE_TIMEOUT', { step: 'connect' }));
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      fail(new Fault('DIMSE_UNREACHABLE', { reason: error.code }, { cause: error })),
-    );
-  });
 }
