@@ -178,6 +178,7 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
     const study = images[0]?.studyUid ?? '';
     const pages = [
       '',
+      'import',
       'devices',
       'certificates',
       'people',
@@ -265,6 +266,7 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
     expect(await other.page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
     await picture(other.page, 'phone-list');
     await other.page.getByRole('button', { name: 'Main navigation' }).click();
+    await other.page.getByRole('menuitem').first().waitFor();
     expect(await other.page.getByRole('menuitem').allInnerTexts()).toEqual(['Studies']);
     await other.page.goto(`${box.url}/audit`);
     await other.page.getByText('Your role does not allow this.').waitFor();
