@@ -7,7 +7,7 @@ import { program } from '../../tools/testing.ts';
 import { run } from './dcmtk.ts';
 import { freePort } from './lightbox.ts';
 
-/** Every one of them has this AE title. */
+/** The AE title they have when none is given. */
 export const PEER = 'PEER';
 
 export interface Destination {
@@ -18,33 +18,38 @@ export interface Destination {
 export interface Archive {
   readonly needs: string;
   /** Starts it on an empty folder. `destinations` are those it may send to by C-MOVE. */
-  start(folder: string, port: number, destinations?: readonly Destination[]): Promise<ChildProcess>;
+  start(
+    folder: string,
+    port: number,
+    destinations?: readonly Destination[],
+    aeTitle?: string,
+  ): Promise<ChildProcess>;
 }
 
 export const ARCHIVES: readonly Archive[] = [
   {
     needs: 'dcmqrscp',
-    async start(folder, port, destinations = []) {
+    async start(folder, port, destinations = [], aeTitle = PEER) {
       mkdirSync(join(folder, 'db'), { recursive: true });
       const config = [
         ...['MaxPDUSize = 16384', 'MaxAssociations = 8', 'HostTable BEGIN'],
         ...destinations.map((one, at) => `host${at} = (${one.aeTitle}, 127.0.0.1, ${one.port})`),
         ...['HostTable END', 'VendorTable BEGIN', 'VendorTable END', 'AETable BEGIN'],
-        ...[`${PEER} ${join(folder, 'db')} RW (100, 1024mb) ANY`, 'AETable END', ''],
+        ...[`${aeTitle} ${join(folder, 'db')} RW (100, 1024mb) ANY`, 'AETable END', ''],
       ];
       writeFileSync(join(folder, 'dcmqrscp.cfg'), config.join('\n'));
       const child = spawn('dcmqrscp', ['-c', join(folder, 'dcmqrscp.cfg'), String(port)], {
         ...{ stdio: 'ignore', env: { ...process.env, TCP_NODELAY: '1' } },
       });
-      return answering(child, port);
+      return answering(child, port, aeTitle);
     },
   },
   {
     needs: 'Orthanc',
-    async start(folder, port, destinations = []) {
+    async start(folder, port, destinations = [], aeTitle = PEER) {
       const modalities = destinations.map((one) => [one.aeTitle, [one.aeTitle, '127.0.0.1', one.port]]);
       const config = {
-        ...{ StorageDirectory: folder, IndexDirectory: folder, DicomAet: PEER, DicomPort: port },
+        ...{ StorageDirectory: folder, IndexDirectory: folder, DicomAet: aeTitle, DicomPort: port },
         ...{ HttpPort: await freePort(), RemoteAccessAllowed: false, DicomCheckCalledAet: true },
         ...{ DicomAlwaysAllowEcho: true, DicomAlwaysAllowStore: true, DicomAlwaysAllowFind: true },
         ...{ DicomAlwaysAllowGet: true, DicomAlwaysAllowMove: true, Plugins: [] },
@@ -54,14 +59,14 @@ export const ARCHIVES: readonly Archive[] = [
       const child = spawn(program('Orthanc') ?? 'Orthanc', [join(folder, 'orthanc.json')], {
         ...{ stdio: 'ignore', env: { ...process.env, TCP_NODELAY: '1' } },
       });
-      return answering(child, port);
+      return answering(child, port, aeTitle);
     },
   },
 ];
 
-async function answering(child: ChildProcess, port: number): Promise<ChildProcess> {
+async function answering(child: ChildProcess, port: number, aeTitle: string): Promise<ChildProcess> {
   for (let tries = 0; tries < 200; tries += 1) {
-    if ((await run('echoscu', ['-aec', PEER, '127.0.0.1', String(port)])).code === 0) return child;
+    if ((await run('echoscu', ['-aec', aeTitle, '127.0.0.1', String(port)])).code === 0) return child;
     await sleep(100);
   }
   child.kill();

@@ -23,7 +23,11 @@ const lazy = <T extends Record<string, unknown>, K extends keyof T & string>(
 function ListRoute() {
   const rights = useSession().user?.rights ?? [];
   return (
-    <StudyListPage mayStore={rights.includes('study.store')} mayExport={rights.includes('study.export')} />
+    <StudyListPage
+      mayStore={rights.includes('study.store')}
+      mayExport={rights.includes('study.export')}
+      maySend={rights.includes('study.send')}
+    />
   );
 }
 
@@ -50,6 +54,16 @@ const insideRoutes = [
     getParentRoute: () => inside,
     path: '/import',
     component: lazy(() => import('../worklist/import-page.tsx'), 'ImportPage'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: '/archives',
+    component: lazy(() => import('./archives-route.tsx'), 'ArchivesRoute'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: '/transfers',
+    component: lazy(() => import('../share/transfers-page.tsx'), 'TransfersPage'),
   }),
   createRoute({
     getParentRoute: () => inside,

@@ -28,6 +28,8 @@ export function Root() {
 const LINKS = [
   { to: '/', key: 'studies', right: 'study.search' },
   { to: '/import', key: 'import', right: 'study.store' },
+  { to: '/archives', key: 'archives', right: 'remote.search' },
+  { to: '/transfers', key: 'transfers', right: 'transfer.manage' },
   { to: '/devices', key: 'devices', right: 'device.read' },
   { to: '/certificates', key: 'certificates', right: 'settings.manage' },
   { to: '/people', key: 'people', right: 'user.manage' },

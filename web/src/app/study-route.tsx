@@ -3,5 +3,6 @@ import { StudyPage } from '../worklist/study-page.tsx';
 import { useSession } from './session.tsx';
 
 export function StudyRoute() {
-  return <StudyPage mayExport={useSession().user?.rights.includes('study.export') ?? false} />;
+  const rights = useSession().user?.rights ?? [];
+  return <StudyPage mayExport={rights.includes('study.export')} maySend={rights.includes('study.send')} />;
 }

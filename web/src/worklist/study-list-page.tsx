@@ -1,6 +1,6 @@
 /** The study list: what a radiologist's day begins with. Layer: web/worklist. */
 import { ActionIcon, Button, Code, Modal, Skeleton, Stack, Table, Text } from '@mantine/core';
-import { IconArrowDown, IconArrowUp, IconDownload, IconEye, IconStack2 } from '@tabler/icons-react';
+import { IconArrowDown, IconArrowUp, IconDownload, IconEye, IconSend, IconStack2 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
@@ -37,7 +37,10 @@ const COLUMNS = [
 
 const ExportDialog = lazy(async () => ({ default: (await import('./export-dialog.tsx')).ExportDialog }));
 
-export function StudyListPage({ mayStore, mayExport }: { mayStore: boolean; mayExport: boolean }) {
+const SendDialog = lazy(async () => ({ default: (await import('./send-dialog.tsx')).SendDialog }));
+
+export function StudyListPage(props: { mayStore: boolean; mayExport: boolean; maySend: boolean }) {
+  const { mayStore, mayExport, maySend } = props;
   const { t, i18n } = useTranslation();
   usePageTitle(t('nav.studies'));
   const navigate = useNavigate();
@@ -45,6 +48,7 @@ export function StudyListPage({ mayStore, mayExport }: { mayStore: boolean; mayE
   const [selected, setSelected] = useState<string>();
   const [help, setHelp] = useState(false);
   const [exported, setExported] = useState<string>();
+  const [sent, setSent] = useState<string>();
   const [narrow, setNarrow] = useState(() => window.matchMedia(NARROW).matches);
   const list = useStudies(query);
   const scroller = useRef<HTMLDivElement>(null);
@@ -89,6 +93,7 @@ export function StudyListPage({ mayStore, mayExport }: { mayStore: boolean; mayE
         searchBox.current?.focus();
       } else if (event.key === '?') setHelp(true);
       else if (event.key === 'e' && selected && mayExport) setExported(selected);
+      else if (event.key === 's' && selected && maySend) setSent(selected);
       else if (event.key === 'Enter' && selected && !target.closest('a, button')) open(selected);
       else if (
         ['ArrowDown', 'ArrowUp', 'Home', 'End', 'PageDown', 'PageUp'].includes(event.key) &&
@@ -187,6 +192,7 @@ export function StudyListPage({ mayStore, mayExport }: { mayStore: boolean; mayE
                 onSelect={() => setSelected(study.studyUid)}
                 onOpen={() => open(study.studyUid)}
                 onExport={mayExport ? () => setExported(study.studyUid) : undefined}
+                onSend={maySend ? () => setSent(study.studyUid) : undefined}
               />
             ) : null;
           })}
@@ -196,6 +202,11 @@ export function StudyListPage({ mayStore, mayExport }: { mayStore: boolean; mayE
       {exported ? (
         <Suspense fallback={null}>
           <ExportDialog studyUid={exported} onClose={() => setExported(undefined)} />
+        </Suspense>
+      ) : null}
+      {sent ? (
+        <Suspense fallback={null}>
+          <SendDialog studyUid={sent} onClose={() => setSent(undefined)} />
         </Suspense>
       ) : null}
     </main>
@@ -210,6 +221,7 @@ function Row(props: {
   onSelect: () => void;
   onOpen: () => void;
   onExport: (() => void) | undefined;
+  onSend: (() => void) | undefined;
 }) {
   const { t, i18n } = useTranslation();
   const { study } = props;
@@ -300,6 +312,19 @@ function Row(props: {
             <IconDownload size={20} />
           </ActionIcon>
         ) : null}
+        {props.onSend ? (
+          <ActionIcon
+            className="wide"
+            variant="subtle"
+            color="gray"
+            size="lg"
+            title={t('send.open')}
+            aria-label={t('send.open')}
+            onClick={props.onSend}
+          >
+            <IconSend size={20} />
+          </ActionIcon>
+        ) : null}
       </span>
     </div>
   );
@@ -341,7 +366,7 @@ function HowToSend({ mayStore }: { mayStore: boolean }) {
   );
 }
 
-const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?', 'E'] as const;
+const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?', 'E', 'S'] as const;
 
 function Help({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTranslation();

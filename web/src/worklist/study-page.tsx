@@ -1,6 +1,6 @@
 /** One study: whose it is, what was done, its series. Layer: web/worklist. */
 import { Alert, Button, Text } from '@mantine/core';
-import { IconAlertTriangle, IconDownload, IconEye } from '@tabler/icons-react';
+import { IconAlertTriangle, IconDownload, IconEye, IconSend } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
@@ -13,7 +13,14 @@ import { Thumbnail } from './thumbnail.tsx';
 
 const ExportDialog = lazy(async () => ({ default: (await import('./export-dialog.tsx')).ExportDialog }));
 
-export function StudyPage({ mayExport }: { mayExport: boolean }) {
+const SendDialog = lazy(async () => ({ default: (await import('./send-dialog.tsx')).SendDialog }));
+
+interface May {
+  readonly mayExport: boolean;
+  readonly maySend: boolean;
+}
+
+export function StudyPage(may: May) {
   const { studyUid = '' } = useParams({ strict: false }) as { studyUid?: string };
   const client = useQueryClient();
   const study = useQuery({
@@ -29,12 +36,13 @@ export function StudyPage({ mayExport }: { mayExport: boolean }) {
     [client, studyUid],
   );
   if (study.error) return <ProblemAlert error={study.error} onRetry={() => void study.refetch()} />;
-  return study.data ? <Shown study={study.data} mayExport={mayExport} /> : <Loading />;
+  return study.data ? <Shown study={study.data} {...may} /> : <Loading />;
 }
 
-function Shown({ study, mayExport }: { study: Detail; mayExport: boolean }) {
+function Shown({ study, mayExport, maySend }: May & { study: Detail }) {
   const { t, i18n } = useTranslation();
   const [exporting, setExporting] = useState(false);
+  const [sending, setSending] = useState(false);
   const name = personName(study.patientName);
   const facts = [
     [t('list.column.patientId'), study.patientId],
@@ -50,6 +58,11 @@ function Shown({ study, mayExport }: { study: Detail; mayExport: boolean }) {
       title={[name.main, name.beside].filter(Boolean).join(' · ') || t('list.noName')}
       actions={
         <>
+          {maySend ? (
+            <Button variant="default" leftSection={<IconSend size={18} />} onClick={() => setSending(true)}>
+              {t('send.open')}
+            </Button>
+          ) : null}
           {mayExport ? (
             <Button
               variant="default"
@@ -73,6 +86,11 @@ function Shown({ study, mayExport }: { study: Detail; mayExport: boolean }) {
       {exporting ? (
         <Suspense fallback={null}>
           <ExportDialog studyUid={study.studyUid} onClose={() => setExporting(false)} />
+        </Suspense>
+      ) : null}
+      {sending ? (
+        <Suspense fallback={null}>
+          <SendDialog studyUid={study.studyUid} onClose={() => setSending(false)} />
         </Suspense>
       ) : null}
       <dl className="facts">

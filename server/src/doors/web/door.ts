@@ -27,7 +27,7 @@ const PAGES = [
     '/keys',
     '/audit',
   ],
-  ...['/quarantine', '/commitments', '/status', '/account'],
+  ...['/quarantine', '/commitments', '/status', '/account', '/archives', '/transfers'],
 ];
 
 export async function webDoor(app: HttpApp): Promise<void> {
