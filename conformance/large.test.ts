@@ -2,13 +2,19 @@
  * A multi-frame of more than 2 GB comes in by C-STORE, STOW-RS and the upload page and goes out by WADO-RS, C-GET and C-MOVE, byte for byte,
  * and the server takes no more than 64 MB for it (issue 2: streaming to disk).
  */
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { STUDY_ROOT_GET, STUDY_ROOT_MOVE } from '@lightbox/core/dimse/retrieve.ts';
 import { DimseClient } from '../server/src/doors/dimse/client.ts';
+import { temporaryFolder } from './support/dcmtk.ts';
 import { Destination } from './support/destination.ts';
 import { ctImage, EXPLICIT } from './support/images.ts';
 import {
@@ -23,9 +29,12 @@ import {
 import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
 import { stowFile } from './support/stow.ts';
 
+const repository = resolve(import.meta.dirname, '..');
 const MAX_RISE = 64 * 1024 * 1024;
 /** 2.05 GiB: lengths beyond 2^31, where signed arithmetic fails. */
 const FRAMES = 4200;
+/** The program alone takes 190 MB, most of it code. */
+const SENDER_BYTES = 400 * 1024 * 1024;
 const NORMAL_FRAMES = 4;
 const WARM_UP = 10;
 
@@ -129,6 +138,30 @@ describe('A multi-frame of more than 2 GB', () => {
     await bounded(async () => expect(await sendBack(object)).toBe(object.sha256));
   }, 300_000);
 
+  it('goes from a file by `lightbox send`, which never holds it in memory', async () => {
+    const object = largeObject('6', FRAMES);
+    const folder = temporaryFolder();
+    try {
+      const file = join(folder.path, 'large.dcm');
+      await pipeline(copies(object.file()), createWriteStream(file));
+      const program = [join(repository, 'server/src/cli/main.ts'), 'send', file];
+      const child = spawn(join(repository, 'node_modules/.bin/node'), [
+        ...[...program, '--to', `LIGHTBOX@127.0.0.1:${box.dicomPort}`],
+      ]);
+      let highest = 0;
+      while (child.exitCode === null && child.signalCode === null) {
+        highest = Math.max(highest, residentIfAny(child.pid ?? 0));
+        await sleep(20);
+      }
+      expect(child.exitCode).toBe(0);
+      expect(highest).toBeGreaterThan(0);
+      expect(highest).toBeLessThan(SENDER_BYTES);
+      expect(await sendBack(object)).toBe(object.sha256);
+    } finally {
+      folder.dispose();
+    }
+  }, 300_000);
+
   /** Runs something; the server may not take more than the limit beyond what it took before all of them. */
   async function bounded(work: () => Promise<void>): Promise<void> {
     const { highest, perSecond } = await highestDuring(box.pid, work);
@@ -147,6 +180,20 @@ describe('A multi-frame of more than 2 GB', () => {
     return answer.sha256;
   }
 });
+
+/** 0 when it has ended already. */
+function residentIfAny(pid: number): number {
+  try {
+    return residentOf(pid);
+  } catch {
+    return 0;
+  }
+}
+
+/** Each piece is used again by who makes it. */
+function* copies(pieces: Iterable<Buffer>): Generator<Buffer> {
+  for (const piece of pieces) yield Buffer.from(piece);
+}
 
 const study = (studyUid: string): DataSet =>
   dataSetOf([makeElement(Tags.QueryRetrieveLevel, 'STUDY'), makeElement(Tags.StudyInstanceUID, studyUid)]);

@@ -4,17 +4,20 @@
  * Source: PS3.4 Annex B, PS3.7 §9.1.1.
  * Layer:  server/cli.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asFault } from '@lightbox/core/base/fault.ts';
-import { readPart10 } from '@lightbox/core/dicom/read.ts';
+import { DicomReader } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { uidValue } from '@lightbox/core/dicom/values.ts';
-import { statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
+import { statusKind, statusMeaning, statusText } from '@lightbox/core/dimse/status.ts';
 import { DimseClient } from '../doors/dimse/client.ts';
 import { parsePeer, type PeerAddress, withAdvice } from './peer.ts';
 import { FILES, Progress } from './progress.ts';
 import { UsageError } from './usage.ts';
+
+const PIECE_BYTES = 256 * 1024;
 
 interface FileToSend {
   readonly path: string;
@@ -92,16 +95,34 @@ async function* filesOf(path: string): AsyncGenerator<string> {
   }
 }
 
+/** Reads the header; the pixels are passed over. */
 async function describe(path: string): Promise<FileToSend | string> {
+  const file = await open(path);
   try {
-    const parsed = readPart10(await readFile(path));
-    const sopClassUid = uidValue(parsed.dataSet, Tags.SOPClassUID);
-    const sopInstanceUid = uidValue(parsed.dataSet, Tags.SOPInstanceUID);
+    const reader = new DicomReader();
+    const { size } = await file.stat();
+    const piece = Buffer.alloc(PIECE_BYTES);
+    for (let at = 0; at < size;) {
+      const passed = Math.min(reader.skippable, size - at);
+      if (passed > 0) {
+        reader.skip(passed);
+        at += passed;
+        continue;
+      }
+      const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, at);
+      if (bytesRead === 0) break;
+      reader.push(piece.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    const { dataSet, transferSyntaxUid, dataSetOffset } = reader.end();
+    const sopClassUid = uidValue(dataSet, Tags.SOPClassUID);
+    const sopInstanceUid = uidValue(dataSet, Tags.SOPInstanceUID);
     if (sopClassUid === undefined || sopInstanceUid === undefined) return 'no SOP Class or Instance UID';
-    const { transferSyntaxUid, dataSetOffset } = parsed;
     return { path, sopClassUid, sopInstanceUid, transferSyntaxUid, dataSetOffset };
   } catch (error) {
     return asFault(error).row.meaning;
+  } finally {
+    await file.close();
   }
 }
 
@@ -109,8 +130,9 @@ async function describe(path: string): Promise<FileToSend | string> {
 async function sendOne(client: DimseClient, file: FileToSend): Promise<string | undefined> {
   if (client.transferSyntaxOf(file.sopClassUid) === undefined)
     return 'the peer does not take this kind of object in this transfer syntax';
-  const bytes = await readFile(file.path);
-  const { status, comment } = await client.store(file, bytes.subarray(file.dataSetOffset));
+  // Read while it is sent: files may be larger than memory.
+  const dataSet = createReadStream(file.path, { start: file.dataSetOffset, highWaterMark: PIECE_BYTES });
+  const { status, comment } = await client.store(file, dataSet as AsyncIterable<Buffer>);
   if (statusKind(status) === 'success' || statusKind(status) === 'warning') return undefined;
-  return `${statusMeaning(status)} (0x${status.toString(16)})${comment === undefined ? '' : `: ${comment}`}`;
+  return `${statusMeaning(status)} (${statusText(status)})${comment === undefined ? '' : `: ${comment}`}`;
 }
