@@ -186,6 +186,8 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
       'audit',
       'quarantine',
       'commitments',
+      'archives',
+      'transfers',
       'status',
       'account',
       `studies/${study}`,
