@@ -13,7 +13,7 @@ import { openCommitments } from './archive/commitment/commitments.ts';
 import { openExports } from './archive/export/exports.ts';
 import { openImports } from './archive/import/imports.ts';
 import { meterIngest } from './archive/meter.ts';
-import { createTransfers, transferMigrations } from './archive/transfers/transfers.ts';
+import { createTransfers } from './archive/transfers/transfers.ts';
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
@@ -77,7 +77,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
   try {
     keep('lock', lockDataFolder(config.dataDir), (lock) => lock.release());
     const database = keep('database', await openDatabase(config, log), (one) => one.close());
-    await migrate(database, [archiveMigrations, transferMigrations, identityMigrations]);
+    await migrate(database, [archiveMigrations, identityMigrations]);
     await migrateJobs(database, log);
     const jobs = openJobs(database, log);
     const events = keep('events', await openEvents(database, log), (one) => one.close());

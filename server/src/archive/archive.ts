@@ -15,6 +15,7 @@ import { Batcher } from './index/batcher.ts';
 import { archiveMigrations as indexMigrations } from './index/migrations.ts';
 import { exportMigrations } from './export/migrations.ts';
 import { importMigrations } from './import/migrations.ts';
+import { transferMigrations } from './transfers/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal } from './journal/journal.ts';
 import { ArchiveSearch } from './query/query.ts';
@@ -32,6 +33,7 @@ export const archiveMigrations: Migrations = {
   ...commitmentMigrations,
   ...exportMigrations,
   ...importMigrations,
+  ...transferMigrations,
 };
 
 declare module '../platform/events.ts' {

@@ -8,13 +8,11 @@ import { dataSet } from '@lightbox/core/dicom/element.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import type { AuditEntry, Device } from '../../identity/types.ts';
-import { migrate } from '../../platform/database.ts';
 import { type Jobs, migrateJobs, openJobs } from '../../platform/jobs.ts';
 import { createLog } from '../../platform/log.ts';
 import { openTestArchive, type TestArchive } from '../testing.ts';
 import type { InstanceRef } from '../types.ts';
-import { archiveMigrations } from '../archive.ts';
-import { createTransfers, transferMigrations } from './transfers.ts';
+import { createTransfers } from './transfers.ts';
 import { TransferTable } from './table.ts';
 import type { Carrier, ObjectResult, Transfer, TransferOrder, Transfers } from './types.ts';
 
@@ -86,7 +84,6 @@ const trail: AuditEntry[] = [];
 
 beforeAll(async () => {
   box = await openTestArchive();
-  await migrate(box.database, [archiveMigrations, transferMigrations]);
   await migrateJobs(box.database, log);
   table = new TransferTable(box.database);
   for (let at = 1; at <= COUNT; at += 1) {

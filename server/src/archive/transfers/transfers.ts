@@ -18,8 +18,6 @@ import { backOffMs, verdictOf } from './states.ts';
 import { type LeftObject, TransferTable, type Trouble } from './table.ts';
 import type { Carrier, ObjectResult, Transfer, Transfers, TransferState } from './types.ts';
 
-export { transferMigrations } from './migrations.ts';
-
 declare module '../../platform/jobs.ts' {
   interface JobTypes {
     /** Somebody look at what is due for this device. */
