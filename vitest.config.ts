@@ -14,6 +14,7 @@ export default defineConfig({
     // Machines are shared: a condition that comes late is no failure.
     expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
-    maxWorkers: 2,
+    // In CI one after the other: tests of memory, time limits and kill -9 do not share the machine with each other.
+    maxWorkers: process.env['CI'] === 'true' ? 1 : 2,
   },
 });
