@@ -120,7 +120,7 @@ describe('Asking another archive', () => {
         },
       },
     });
-    expect(archive.heard).toEqual([0]);
+    await expect.poll(() => archive.heard).toEqual([0]);
   });
 
   it('takes it on an association the archive opens, and from nobody else', async () => {

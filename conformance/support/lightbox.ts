@@ -11,6 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const repository = resolve(import.meta.dirname, '../..');
 
+/** As `npm start` has it. */
+const YOUNG_SPACE = '--max-semi-space-size=8';
+
 export const ADMINISTRATOR = {
   name: 'Conformance',
   email: 'conformance@example.org',
@@ -91,7 +94,7 @@ export class Lightbox {
     const began = performance.now();
     const child = spawn(
       join(repository, 'node_modules/.bin/node'),
-      [join(repository, 'server/src/main.ts')],
+      [YOUNG_SPACE, join(repository, 'server/src/main.ts')],
       {
         cwd: repository,
         env: {
@@ -219,7 +222,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Resident memory of a process and all its descendants in bytes. */
+/** Memory of a process and all its descendants in bytes; pages they share are counted once (proportional set size). */
 export async function residentBytes(pid: number): Promise<number> {
   const { readFileSync, readdirSync } = await import('node:fs');
   const parents = new Map<number, number>();
@@ -245,7 +248,8 @@ export async function residentBytes(pid: number): Promise<number> {
   let total = 0;
   for (const one of wanted) {
     try {
-      total += Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+      total +=
+        Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${one}/smaps_rollup`, 'utf8'))?.[1] ?? 0) * 1024;
     } catch {
       // ended meanwhile
     }
