@@ -91,6 +91,15 @@ export const platformMigrations: Migrations = {
       await sql`CREATE INDEX outbox_at ON outbox USING brin (at)`.execute(db);
     },
   },
+  '0002_job_workers': {
+    async up(db) {
+      await sql`
+        CREATE TABLE job_worker (
+          worker_id text PRIMARY KEY,
+          seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )`.execute(db);
+    },
+  },
 };
 
 /**

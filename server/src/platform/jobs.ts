@@ -5,8 +5,10 @@
  * process died before it said "done"): handlers look up what is left to do.
  * Layer:  server/platform.
  */
-import { Logger, run, runMigrations, type Runner, type TaskList } from 'graphile-worker';
+import { EventEmitter } from 'node:events';
+import { Logger, run, runMigrations, type Runner, type TaskList, type WorkerEvents } from 'graphile-worker';
 import type { Database } from './database.ts';
+import { watchJobWorkers } from './job-workers.ts';
 import type { Log } from './log.ts';
 
 /** Augmented by each domain: `declare module '../platform/jobs.ts' { interface JobTypes { 'transfer.run': { id: string } } }`. */
@@ -57,17 +59,26 @@ export async function migrateJobs(database: Database, log: Log): Promise<void> {
   await runMigrations({ pgPool: database.pool, schema: SCHEMA, logger: quiet(log) });
 }
 
-export function openJobs(database: Database, log: Log): Jobs {
+/** @param beatMs How often this process says that it lives; tests are in a hurry. */
+export function openJobs(database: Database, log: Log, beatMs?: number): Jobs {
   const handlers: TaskList = {};
   let runner: Runner | undefined;
   let closed = false;
+  const workers = watchJobWorkers(database, SCHEMA, log, beatMs);
+  const told = new EventEmitter() as WorkerEvents;
+  told.on('pool:create', ({ workerPool }) => {
+    // Should this fail, the next beat says it.
+    workers.born(workerPool.id).catch(() => undefined);
+  });
 
   async function take(): Promise<void> {
+    workers.forget();
     const started = await run({
       pgPool: database.pool,
       schema: SCHEMA,
       logger: quiet(log),
       taskList: handlers,
+      events: told,
       concurrency: AT_ONCE,
       pollInterval: POLL_MS,
       noHandleSignals: true,
@@ -115,6 +126,7 @@ export function openJobs(database: Database, log: Log): Jobs {
       closed = true;
       await runner?.stop();
       runner = undefined;
+      await workers.close();
     },
   };
 }
