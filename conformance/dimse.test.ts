@@ -202,11 +202,7 @@ describe('The DICOM port', () => {
       // Up to 180 MB; their answers do not fit into the buffers of both sides.
       for (let count = 0; count < 4000 && !wire.closed; count += 1) {
         wire.send(questions);
-        await new Promise((settle) => {
-          wire.socket.once('drain', settle);
-          wire.socket.once('close', settle);
-          if (!wire.socket.writableNeedDrain) setImmediate(settle);
-        });
+        await wire.drained();
       }
       expect(wire.closed).toBe(true);
       expect((await residentBytes(box.pid)) - before).toBeLessThan(96 * 1024 * 1024);
@@ -215,10 +211,43 @@ describe('The DICOM port', () => {
   });
 
   describe('has room for so many', () => {
+    const full = { type: 'associate-rj', result: 2, source: 3, reason: 2 };
+
+    it('of one address, this machine too, and of one AE title; counts and logs it without saying whose', async () => {
+      const small = await Lightbox.ready({
+        env: { LIGHTBOX_DICOM_MAX_PER_ADDRESS: '5', LIGHTBOX_DICOM_MAX_PER_AE: '3' },
+      });
+      try {
+        const ask = async (callingAe: string): Promise<[Wire, Received | 'closed']> => {
+          const wire = await Wire.open(small.dicomPort);
+          wires.push(wire);
+          return [wire, await wire.associate({ callingAe })];
+        };
+        const accepted = { type: 'associate-ac' };
+        const [first] = await ask('GREEDY');
+        for (let more = 0; more < 2; more += 1) expect((await ask('GREEDY'))[1]).toMatchObject(accepted);
+        expect((await ask('GREEDY'))[1]).toEqual(full);
+        // Another name still finds a place, until the address has used up its own.
+        for (let more = 0; more < 2; more += 1) expect((await ask('MODEST'))[1]).toMatchObject(accepted);
+        expect((await ask('LATE'))[1]).toEqual(full);
+        expect(await first.release()).toEqual({ type: 'release-rp' });
+        expect(await first.next()).toBe('closed');
+        await expect.poll(async () => (await ask('GREEDY'))[1]).toMatchObject(accepted);
+        const cookie = await small.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
+        const metrics = await (await fetch(`${small.url}/metrics`, { headers: { cookie } })).text();
+        for (const limit of ['address', 'aeTitle'])
+          expect(metrics).toMatch(new RegExp(`lightbox_dicom_refused_total\\{limit="${limit}"\\} [1-9]`));
+        expect(small.output).toContain('too many at the same time');
+        expect(small.output).not.toMatch(/GREEDY|MODEST|LATE/);
+      } finally {
+        await small.stop();
+      }
+    });
+
     it('rejects the next for the moment (RJ 2/3/2), and takes it when one has gone', async () => {
       const open = await Promise.all(Array.from({ length: 12 }, () => associated()));
       const late = await connected();
-      expect(await late.associate()).toEqual({ type: 'associate-rj', result: 2, source: 3, reason: 2 });
+      expect(await late.associate()).toEqual(full);
       expect(await open[0]?.release()).toEqual({ type: 'release-rp' });
       expect(await open[0]?.next()).toBe('closed');
       await sleep(50);

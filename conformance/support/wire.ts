@@ -70,6 +70,19 @@ export class Wire {
     this.socket.write(bytes instanceof Uint8Array ? bytes : writePdu(bytes));
   }
 
+  /** Resolves when the peer takes more, or has gone. */
+  drained(): Promise<void> {
+    const { socket } = this;
+    return new Promise((settle) => {
+      const done = (): void => {
+        socket.off('drain', done).off('close', done);
+        settle();
+      };
+      socket.on('drain', done).on('close', done);
+      if (!socket.writableNeedDrain) setImmediate(done);
+    });
+  }
+
   /** Asks for Verification, CT, Study and Patient Root, all in explicit little endian. @returns the answer. */
   async associate(
     options: { callingAe?: string; user?: Partial<UserInformation> } = {},

@@ -103,6 +103,11 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const countTls = metrics.counter('lightbox_dicom_tls_refused_total', 'TLS handshakes refused', [
       'reason',
     ]);
+    const countFull = metrics.counter(
+      'lightbox_dicom_refused_total',
+      'DICOM associations refused because too many were open, by the limit that was met',
+      ['limit'],
+    );
     const kept = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
     const archive = { ...kept, ingest: meterIngest(kept.ingest, metrics) };
     const renderer = keep(
@@ -146,7 +151,12 @@ export async function start(config: Config, log: Log): Promise<Running> {
       'dimse',
       await startDimseDoor({
         ...{ config: config.dicom, archive, commitments, renderer, devices, certificates, identities },
-        ...{ audit, log, tlsRefused: (reason) => countTls({ reason }) },
+        ...{
+          audit,
+          log,
+          tlsRefused: (reason) => countTls({ reason }),
+          full: (limit) => countFull({ limit }),
+        },
       }),
       (one) => one.close(),
     );

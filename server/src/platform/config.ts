@@ -22,6 +22,8 @@ export interface Config {
       readonly profile: TlsProfileName;
     };
     readonly maxAssociations: number;
+    readonly maxPerAddress: number;
+    readonly maxPerAe: number;
     readonly maxPdu: number;
     readonly idleSeconds: number;
     readonly artimSeconds: number;
@@ -69,6 +71,8 @@ export function loadConfig(env: Environment): Config {
       aeTitle: read('aeTitle'),
       tls: { port: read('dicomTlsPort'), clients: read('dicomTlsClients'), profile: read('dicomTlsProfile') },
       maxAssociations: read('maxAssociations'),
+      maxPerAddress: read('maxPerAddress'),
+      maxPerAe: read('maxPerAe'),
       maxPdu: read('maxPdu'),
       idleSeconds: read('dicomIdleSeconds'),
       artimSeconds: read('artimSeconds'),

@@ -123,6 +123,18 @@ export const SETTINGS = {
     integer(1, 100_000),
     'DICOM associations at the same time; further ones are rejected for the moment (PS3.8 §9.3.4 source 3, reason 2).',
   ),
+  maxPerAddress: setting(
+    'LIGHTBOX_DICOM_MAX_PER_ADDRESS',
+    '64',
+    integer(1, 100_000),
+    'DICOM associations at the same time from one address, this machine too; further ones are rejected for the moment. Raise it where a router or gateway brings many modalities to us under one address.',
+  ),
+  maxPerAe: setting(
+    'LIGHTBOX_DICOM_MAX_PER_AE',
+    '32',
+    integer(1, 100_000),
+    'DICOM associations at the same time of one calling AE title, wherever it calls from; further ones are rejected for the moment.',
+  ),
   maxPdu: setting(
     'LIGHTBOX_DICOM_MAX_PDU',
     '131072',

@@ -300,18 +300,26 @@ export class Batcher {
   }
 
   #connected(): Promise<pg.Client> {
-    this.#client ??= this.#connect().catch((error: unknown) => {
-      this.#client = undefined;
+    if (this.#client) return this.#client;
+    const lost = (): void => this.#lost(connecting);
+    const connecting: Promise<pg.Client> = this.#connect(lost).catch((error: unknown) => {
+      lost();
       throw error;
     });
-    return this.#client;
+    this.#client = connecting;
+    return connecting;
+  }
+
+  /** An old connection may end late (a network that swallowed it): then a newer one is in its place, and stays. */
+  #lost(connection: Promise<pg.Client>): void {
+    if (this.#client === connection) this.#client = undefined;
   }
 
   /**
    * The database may lose its last moments in a crash, and a new connection may be to one that did: what it may have forgotten
    * is put in again before anything else. What it knows stays as it is.
    */
-  async #connect(): Promise<pg.Client> {
+  async #connect(lost: () => void): Promise<pg.Client> {
     const client = new pg.Client({
       connectionString: this.#url,
       options: '-c synchronous_commit=off',
@@ -320,7 +328,7 @@ export class Batcher {
     });
     client.on('error', (error) => {
       this.#log.warn({ err: error }, 'index connection lost');
-      this.#client = undefined;
+      lost();
     });
     await client.connect();
     try {

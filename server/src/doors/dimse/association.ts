@@ -20,6 +20,7 @@ import { plainAddress } from '../../identity/devices.ts';
 import type { Channel } from '../../identity/types.ts';
 import { chunksOf } from '../../platform/chunks.ts';
 import type { DoorParts } from './door.ts';
+import type { Place, PlaceLimit } from './places.ts';
 import { Services } from './services.ts';
 import { Watch } from './watch.ts';
 
@@ -30,22 +31,23 @@ export class Association {
   readonly #socket: Socket;
   readonly #channel: Channel;
   readonly #parts: DoorParts;
-  readonly #enter: () => boolean;
+  readonly #asked: () => void;
   readonly #splitter: PduSplitter;
   readonly #watch: Watch;
   readonly #remoteAddress: string;
   #state: State = 2;
   #services: Services | undefined;
+  #place: Place | undefined;
   #stopping = false;
   /** Something of the peer's is being taken in: it waits for us, not we for it. */
   #taking = false;
 
-  /** @param enter  Asks the door for a place among the associations. */
-  constructor(socket: Socket, channel: Channel, parts: DoorParts, enter: () => boolean) {
+  /** @param asked  It is no longer one of the connections that ask for nothing. */
+  constructor(socket: Socket, channel: Channel, parts: DoorParts, asked: () => void) {
     this.#socket = socket;
     this.#channel = channel;
     this.#parts = parts;
-    this.#enter = enter;
+    this.#asked = asked;
     this.#splitter = new PduSplitter(parts.config.maxPdu);
     this.#remoteAddress = plainAddress(socket.remoteAddress ?? '');
     this.#watch = new Watch(parts.config.artimSeconds, () => this.#expired());
@@ -68,6 +70,7 @@ export class Association {
       await this.#services?.end().catch((error: unknown) => this.#parts.log.error({ err: error }, 'C-STORE'));
       await this.#linger();
       this.#watch.stop();
+      this.#place?.leave();
     }
   }
 
@@ -155,10 +158,20 @@ export class Association {
   async #admit(request: AssociateRequest): Promise<void> {
     const reject = async (result: number, source: number, reason: number): Promise<void> => {
       this.#move('reject');
+      this.#place?.leave();
       await this.#write(writePdu({ type: 'associate-rj', result, source, reason } satisfies AssociateReject));
     };
+    const full = (limit: PlaceLimit): Promise<void> => {
+      this.#parts.full(limit);
+      this.#parts.log.info({ limit }, 'dicom association refused: too many at the same time');
+      return reject(2, 3, 2);
+    };
     // PS3.8 Table 9-21.
-    if (this.#stopping || !this.#enter()) return reject(2, 3, 2);
+    this.#asked();
+    if (this.#stopping) return reject(2, 3, 2);
+    const place = this.#parts.places.enter(this.#remoteAddress);
+    if (typeof place === 'string') return full(place);
+    this.#place = place;
     if ((request.protocolVersion & 1) === 0) return reject(1, 2, 2);
     if (request.applicationContext !== APPLICATION_CONTEXT) return reject(1, 1, 2);
     const { config, devices, identities } = this.#parts;
@@ -170,6 +183,8 @@ export class Association {
     // The connection may have been ended meanwhile.
     if (this.#state !== 3) return;
     if (!answer.admitted) return reject(1, 1, answer.reason);
+    const limit = place.named(callingAe);
+    if (limit !== undefined) return full(limit);
     const user = await identities.check(request.user.identity, { ...answer, tls: this.#channel.tls });
     if (!user.ok) devices.refuseIdentity(caller, user.why);
     if (this.#state !== 3) return;

@@ -15,6 +15,7 @@ import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
 import { Association } from './association.ts';
 import { ByteBudget, REQUEST_BYTES } from './commit.ts';
+import { type PlaceLimit, Places } from './places.ts';
 import { NamedSlots, Slots } from './slots.ts';
 import { startTlsListener } from './tls-listener.ts';
 import type { TlsReason } from './tls-words.ts';
@@ -29,6 +30,8 @@ export interface DimseDoorOptions {
   readonly identities: UserIdentities;
   /** Counts TLS handshakes that were refused. */
   readonly tlsRefused: (reason: TlsReason) => void;
+  /** Counts associations for which there was no place. */
+  readonly full: (limit: PlaceLimit) => void;
   readonly audit: Audit;
   readonly log: Log;
 }
@@ -41,6 +44,7 @@ export interface DoorParts extends DimseDoorOptions {
   readonly retrieves: NamedSlots;
   /** Memory for storage commitments that are being received. */
   readonly requests: ByteBudget;
+  readonly places: Places;
 }
 
 export interface DimseDoor {
@@ -74,17 +78,14 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
     searches: new Slots(SEARCHES),
     retrieves: new NamedSlots(config.retrievesPerPeer, RETRIEVES),
     requests: new ByteBudget(REQUEST_BYTES),
+    places: new Places(config),
   };
   const open = new Set<Association>();
   const waiting = new Set<Association>();
-  const associated = new Set<Association>();
   const accept = (socket: Socket, channel: Channel): void => {
-    const association: Association = new Association(socket, channel, parts, () => {
-      waiting.delete(association);
-      if (associated.size >= config.maxAssociations) return false;
-      associated.add(association);
-      return true;
-    });
+    const association: Association = new Association(socket, channel, parts, () =>
+      waiting.delete(association),
+    );
     open.add(association);
     waiting.add(association);
     const [longest] = waiting;
@@ -93,7 +94,7 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
       longest?.abort();
     }
     void association.run().finally(() => {
-      for (const set of [open, waiting, associated]) set.delete(association);
+      for (const set of [open, waiting]) set.delete(association);
     });
   };
   const server = createServer({ noDelay: true }, (socket: Socket) => {
@@ -122,7 +123,7 @@ export async function startDimseDoor(options: DimseDoorOptions): Promise<DimseDo
   return {
     tlsPort: () => secure.port(),
     port: typeof address === 'object' && address ? address.port : config.port,
-    associations: () => associated.size,
+    associations: () => parts.places.taken,
     listening: () => server.listening,
     async close() {
       const closed = new Promise<void>((settle) => server.close(() => settle()));
