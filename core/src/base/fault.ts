@@ -83,6 +83,13 @@ export const FAULTS = {
   ),
   UPLOAD_ENCRYPTED: row(400, 0xc000, 'The file in the ZIP is encrypted.'),
   DOCUMENT_UNREADABLE: row(422, 0xc000, 'The document in this object cannot be read.'),
+  // --- corrections (PS3.4 §B.4.1.3)
+  EDIT_FORBIDDEN: row(
+    422,
+    0xa900,
+    'This attribute cannot be corrected: the object is known by it, or its pixels are read by it.',
+  ),
+  EDIT_VALUE: row(422, 0xa900, 'The new value of an attribute is not one of its value representation.'),
   // --- de-identification
   DEIDENTIFY_OPTIONS: row(
     400,

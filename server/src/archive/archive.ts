@@ -25,7 +25,7 @@ import { createDocuments } from './documents.ts';
 import { createPresence } from './presence.ts';
 import { createStudies } from './studies.ts';
 import { Unsettled } from './unsettled.ts';
-import type { Archive, ArchiveEvents, ArchiveStats } from './types.ts';
+import type { Archive, ArchiveEvents, ArchiveStats, Coercer } from './types.ts';
 
 /** Every table of the archive, of its index and beside it. */
 export const archiveMigrations: Migrations = {
@@ -46,6 +46,8 @@ export interface ArchiveParts {
   readonly database: Database;
   readonly events: Events;
   readonly log: Log;
+  /** Rules that correct what comes in. */
+  readonly coercer?: Coercer | undefined;
   /** Size at which a segment is full; tests take small ones. */
   readonly segmentBytes?: number | undefined;
 }

@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import type { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet, Tag } from '@lightbox/core/dicom/data-set.ts';
+import type { Edit } from '@lightbox/core/dicom/edits.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
@@ -37,6 +38,18 @@ export type IngestForm =
       /** When given, an object of another study is refused with STUDY_MISMATCH and not kept (PS3.18 §10.5.1). */
       readonly studyUid?: string | undefined;
     };
+
+/**
+ * Asked for each object that comes in, before it is put into the index: what a rule corrects. Has to answer at once, from
+ * what it is given alone. An empty answer costs nothing.
+ */
+export type Coercer = (header: DataSet, source: IngestSource) => Coercion | undefined;
+
+export interface Coercion {
+  readonly edits: readonly Edit[];
+  /** Names of the rules that apply, in their order: shown to people beside the object. */
+  readonly rules: readonly string[];
+}
 
 export interface IngestOutcome {
   /** stored: new. duplicate: the same bytes are already kept. conflict: same SOP Instance UID with other content, kept aside. quarantined: bytes kept for a human, not findable. refused: nothing kept (sender unknown or no space). */
