@@ -182,6 +182,32 @@ describe('verify', () => {
 });
 
 describe('reindex', () => {
+  it('knows again who brought each object, and leaves studies for the rules to look at', async () => {
+    const reader = { kind: 'stow', by: 'key-1', name: 'Gateway', remoteAddress: '192.0.2.1' } as const;
+    const modality = { ...source, calledAe: 'CT_IN' };
+    for (const [sop, from] of [
+      ['1.2.3.1.1', modality],
+      ['1.2.3.1.2', reader],
+    ] as const) {
+      const writer = await box.archive.ingest.begin(from, form(sop));
+      await writer.write(object(sop));
+      await writer.finish();
+    }
+    const sources = async (): Promise<unknown> =>
+      (
+        await box.database.pool.query(
+          'SELECT source_kind, source_by, source_name, called_ae, ruled FROM instance JOIN study ON study.id = study_fk ORDER BY sop_uid',
+        )
+      ).rows;
+    const expected = [
+      { source_kind: 'dimse', source_by: 'CT1', source_name: null, called_ae: 'CT_IN', ruled: false },
+      { source_kind: 'stow', source_by: 'key-1', source_name: 'Gateway', called_ae: null, ruled: false },
+    ];
+    expect(await sources()).toEqual(expected);
+    await box.archive.reindex();
+    expect(await sources()).toEqual(expected);
+  });
+
   it('makes an index that gives the same answers', async () => {
     for (let index = 1; index <= 6; index += 1) await keep(`1.2.3.1.${index}`);
     await keep('1.2.3.1.1', 'Somebody^Else');

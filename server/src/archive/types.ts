@@ -20,6 +20,10 @@ export interface IngestSource {
   /** Calling AE title, user id or API key id. */
   readonly by: string;
   readonly remoteAddress: string;
+  /** The AE title of ours that it was sent to. */
+  readonly calledAe?: string | undefined;
+  /** What people call the user or API key. */
+  readonly name?: string | undefined;
 }
 
 /**

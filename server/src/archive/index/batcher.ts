@@ -12,6 +12,7 @@ import type { Kept } from '../journal/append.ts';
 import { blobOf, type Checkpoint } from '../journal/journal.ts';
 import type { IngestSource } from '../types.ts';
 import type { ObjectEntry } from './describe.ts';
+import { cleanText } from './attributes.ts';
 import { isUnreachable } from '../unsettled.ts';
 import { PATIENT_MISMATCH, type Place, Resolver } from './resolve.ts';
 
@@ -60,15 +61,17 @@ const INSERT = {
     WITH new AS (
       INSERT INTO instance (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
         frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings,
-        received_at)
+        received_at, source_kind, source_by, source_name, called_ae)
       SELECT series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
         frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, decode(sha256, 'hex'), pixels,
-        attributes::jsonb, string_to_array(warnings, ','), received_at
+        attributes::jsonb, string_to_array(warnings, ','), received_at,
+        source_kind, source_by, source_name, called_ae
       FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
         $9::int[], $10::text[], $11::bigint[], $12::bigint[], $13::int[], $14::bigint[], $15::text[], $16::text[],
-        $17::text[], $18::text[], $19::timestamptz[])
+        $17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[], $22::text[], $23::text[])
         AS t (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns, frame_count, blob,
-          blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings, received_at)
+          blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings, received_at,
+          source_kind, source_by, source_name, called_ae)
       ON CONFLICT (sop_uid) DO NOTHING
       RETURNING series_fk, study_fk, sop_uid, sop_class_uid, frame_count, blob_length
     ), of_series AS (
@@ -91,6 +94,7 @@ const INSERT = {
         bytes = study.bytes + of_study.bytes,
         changed_at = now(),
         stable = false,
+        ruled = false,
         sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
           ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
       FROM of_study WHERE study.id = of_study.study_fk
@@ -220,6 +224,10 @@ export class Batcher {
         column(({ entry }) => entry.instance.attributes),
         column(({ entry }, at) => warningsOf(entry, places[at]?.mismatch).join(',')),
         column(({ kept }) => kept.receivedAt.toISOString()),
+        column(({ source }) => source.kind),
+        column(({ source }) => cleanText(source.by, 120)),
+        column(({ source }) => (source.name === undefined ? null : cleanText(source.name, 120))),
+        column(({ source }) => source.calledAe ?? null),
       ],
     });
     return { added: new Set(answer.rows.map((row) => row.sop_uid)), places };

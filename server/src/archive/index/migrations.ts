@@ -200,4 +200,16 @@ export const archiveMigrations: Migrations = {
         END $$`.execute(db);
     },
   },
+  '0104_object_sources': {
+    /** Who brought each object, for rules; and which studies the rules have not looked at since they changed. */
+    async up(db) {
+      await sql`
+        ALTER TABLE instance ADD source_kind text, ADD source_by text COLLATE "C", ADD source_name text,
+          ADD called_ae text COLLATE "C"`.execute(db);
+      // What is there already was kept before there were rules.
+      await sql`ALTER TABLE study ADD ruled boolean NOT NULL DEFAULT true`.execute(db);
+      await sql`ALTER TABLE study ALTER ruled SET DEFAULT false`.execute(db);
+      await sql`CREATE INDEX study_unruled ON study (id) WHERE NOT ruled`.execute(db);
+    },
+  },
 };

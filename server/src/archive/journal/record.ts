@@ -56,13 +56,16 @@ export function encodeHeader(header: RecordHeader): Buffer {
   bytes.writeUInt8(KINDS.indexOf(header.kind), 4);
   bytes.writeBigUInt64LE(BigInt(header.length), 8);
   bytes.writeBigUInt64LE(BigInt(header.receivedAt.getTime()), 16);
-  const { kind, by, remoteAddress } = header.source;
+  const { kind, by, remoteAddress, calledAe, name } = header.source;
   const notes = Buffer.from(
     JSON.stringify({
       kind,
       by: by.slice(0, LONGEST_NOTE),
       from: remoteAddress.slice(0, 64),
       fault: header.fault,
+      // Last: they are what is cut when notes are too long.
+      to: calledAe?.slice(0, 16),
+      name: name?.slice(0, 40),
     }),
   ).subarray(0, CRC_AT - NOTES_AT);
   bytes.writeUInt16LE(notes.length, 24);
@@ -93,8 +96,12 @@ function readNotes(bytes: Buffer): Pick<RecordHeader, 'source' | 'fault'> {
   }
   const note = (name: string): string => (typeof read[name] === 'string' ? read[name] : '');
   const kind = SOURCE_KINDS.find((one) => one === read['kind']) ?? 'import';
-  return { source: { kind, by: note('by'), remoteAddress: note('from') }, fault: note('fault') || undefined };
+  const source = { kind, by: note('by'), remoteAddress: note('from'), ...optional('calledAe', note('to')) };
+  return { source: { ...source, ...optional('name', note('name')) }, fault: note('fault') || undefined };
 }
+
+const optional = <K extends string>(key: K, value: string): { [key in K]?: string } =>
+  value === '' ? {} : ({ [key]: value } as { [key in K]: string });
 
 export function encodeTrailer(trailer: RecordTrailer): Buffer {
   const bytes = Buffer.alloc(TRAILER_BYTES);

@@ -55,17 +55,22 @@ export class TransferTable {
     const client = await this.#database.pool.connect();
     try {
       await client.query('BEGIN');
-      const id = randomUUID();
+      const id = order.id ?? randomUUID();
       const scopes = JSON.stringify(order.scopes);
       const { device, by, kind } = order;
-      await client.query(
+      const inserted = await client.query(
         `INSERT INTO transfer (id, kind, device_id, ae_title, method, scopes, asked_kind, asked_id, asked_name, priority, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued')`,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued')
+         ON CONFLICT (id) DO NOTHING`,
         [
           ...[id, kind, device.id, device.aeTitle, order.method ?? 'auto', scopes],
           ...[by.kind, by.id, by.name, order.priority ?? 0],
         ],
       );
+      if (!inserted.rowCount) {
+        await client.query('ROLLBACK');
+        return await this.get(id);
+      }
       const { rowCount } = await client.query(kind === 'send' ? OBJECTS_HERE : SCOPES, [id, scopes]);
       if (!rowCount) throw new Fault('NOT_FOUND');
       const total = kind === 'send' ? rowCount : 0;
@@ -308,7 +313,13 @@ const OBJECTS_HERE = `INSERT INTO transfer_object (transfer_id, study_uid, serie
   SELECT $1, s.study_uid, e.series_uid, i.sop_uid FROM ${SCOPE}
   JOIN study s ON s.study_uid = scope."studyUid"
   JOIN series e ON e.study_fk = s.id AND (scope."seriesUid" IS NULL OR e.series_uid = scope."seriesUid")
-  JOIN instance i ON i.series_fk = e.id AND (scope."sopUid" IS NULL OR i.sop_uid = scope."sopUid")
+  JOIN instance i ON i.series_fk = e.id
+  WHERE scope."sopUid" IS NULL
+  UNION ALL
+  SELECT $1, s.study_uid, e.series_uid, i.sop_uid FROM ${SCOPE}
+  JOIN instance i ON i.sop_uid = scope."sopUid"
+  JOIN study s ON s.id = i.study_fk AND s.study_uid = scope."studyUid"
+  JOIN series e ON e.id = i.series_fk AND (scope."seriesUid" IS NULL OR e.series_uid = scope."seriesUid")
   ON CONFLICT DO NOTHING`;
 const SCOPES = `INSERT INTO transfer_object (transfer_id, study_uid, series_uid, sop_uid)
   SELECT $1, scope."studyUid", coalesce(scope."seriesUid", ''), coalesce(scope."sopUid", '') FROM ${SCOPE}

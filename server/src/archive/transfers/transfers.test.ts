@@ -159,6 +159,15 @@ describe('Transfers', () => {
     expect(JSON.stringify(trail)).not.toContain('Secret');
   });
 
+  it('asked for twice by the same name are one, also of objects by their own names', async () => {
+    const scopes = [1, 2].map((at) => ({ studyUid: STUDY, sopUid: `${STUDY}.1.${at}` }));
+    const first = await send('a', { id: 'mine', scopes });
+    expect(first).toMatchObject({ id: 'mine', total: 2 });
+    await until('mine', 'done');
+    expect(await send('a', { id: 'mine', scopes })).toMatchObject({ id: 'mine', state: 'done', sent: 2 });
+    expect(other.came.sort()).toEqual([`${STUDY}.1.1`, `${STUDY}.1.2`]);
+  });
+
   it('begin with nothing that is not here, and with no device without an address', async () => {
     await expect(send('a', { scopes: [{ studyUid: '9.9.9' }] })).rejects.toThrow('NOT_FOUND');
     await expect(send('a', { device: { ...device('a'), host: undefined } })).rejects.toThrow(

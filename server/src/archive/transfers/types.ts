@@ -55,6 +55,8 @@ export interface TransferOrder {
   readonly method?: FetchMethod | undefined;
   /** Smaller goes first; people 0, rules later. */
   readonly priority?: number | undefined;
+  /** Of the caller's choice: asked again with the same one, the transfer that is there is the answer. */
+  readonly id?: string | undefined;
 }
 
 export interface TransferQuery {

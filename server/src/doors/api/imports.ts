@@ -59,7 +59,8 @@ export function importRoutes(app: HttpApp, { imports, audit }: ApiContext): void
       const { decisions } = request.body;
       const chosen = new Map(decisions.map(({ person, choice }) => [person, choice]));
       if (chosen.size !== decisions.length) throw new Fault('BAD_REQUEST', { problem: 'decided twice' });
-      const source = { kind: 'import', by: principal.id, remoteAddress: principal.remoteAddress } as const;
+      const { id: by, name, remoteAddress } = principal;
+      const source = { kind: 'import', by, name, remoteAddress } as const;
       const work = await imports.decide(request.params.id, source, chosen);
       const out = new PassThrough();
       const carryOut = async (): Promise<void> => {

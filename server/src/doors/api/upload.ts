@@ -126,6 +126,7 @@ export async function uploadRoutes(app: FastifyInstance, context: ApiContext): P
   ): Promise<() => Promise<Omit<Result, 'name'>>> {
     const source: IngestSource = {
       ...{ kind: 'upload', by: principal.id, remoteAddress: principal.remoteAddress },
+      name: principal.name,
     };
     const writer = await context.archive.ingest.begin(source, { form: 'part10' });
     try {

@@ -35,7 +35,8 @@ export async function store(
   const principal = principalOf(request);
   const { studyUid } = scopeOf(request);
   const expected = studyUid === '' ? undefined : studyUid;
-  const source: IngestSource = { kind: 'stow', by: principal.id, remoteAddress: principal.remoteAddress };
+  const { id: by, name, remoteAddress } = principal;
+  const source: IngestSource = { kind: 'stow', by, name, remoteAddress };
   const results: Stored[] = [];
   const finishing = new Set<Promise<void>>();
   let broken: Fault | undefined;

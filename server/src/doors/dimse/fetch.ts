@@ -260,7 +260,7 @@ export function contextsFor(
 
 /** One object of a C-GET on its way through ingest. */
 async function arriving(
-  { archive, audit, log }: FetchParts,
+  { archive, audit, config, log }: FetchParts,
   device: Addressed,
   object: IncomingObject,
   stored: () => void,
@@ -270,7 +270,10 @@ async function arriving(
     remoteAddress: device.host,
   };
   const writer = await archive.ingest.begin(
-    { kind: 'dimse', by: device.aeTitle, remoteAddress: device.host },
+    {
+      ...{ kind: 'dimse', by: device.aeTitle, remoteAddress: device.host },
+      calledAe: config.aeTitle,
+    },
     { form: 'dataset', ...object },
   );
   return {

@@ -41,7 +41,10 @@ function open({ archive }: DoorParts, { peer, context, command }: Request): Prom
   if (sopClassUid !== context.abstractSyntax) throw new Fault('SOP_MISMATCH', { of: 'class' });
   if (!isUid(sopInstanceUid)) throw new Fault('DICOM_UID');
   return archive.ingest.begin(
-    { kind: 'dimse', by: peer.callingAe, remoteAddress: peer.remoteAddress },
+    {
+      ...{ kind: 'dimse', by: peer.callingAe, remoteAddress: peer.remoteAddress },
+      calledAe: peer.localAe,
+    },
     { form: 'dataset', transferSyntaxUid: context.transferSyntax, sopClassUid, sopInstanceUid },
   );
 }
