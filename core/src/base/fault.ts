@@ -2,7 +2,7 @@
  * What can go wrong, once: every failure Lightbox reports has a row in FAULTS with its meaning, its HTTP status
  * and its DIMSE status. docs/errors.md is generated from this table.
  *
- * Source: DIMSE statuses PS3.7 Annex C, PS3.4 Annex B.2.3 and C.4; HTTP statuses PS3.18 §8.5.
+ * Source: DIMSE statuses PS3.7 Annex C, PS3.4 Annex B.2.3, C.4 and CC.2; HTTP statuses PS3.18 §8.5.
  * Layer:  core/base.
  */
 
@@ -186,6 +186,37 @@ export const FAULTS = {
   COMMIT_GONE: row(410, 0x0115, 'The result of this storage commitment is no longer kept. Ask again.'),
   COMMIT_TOO_MANY: row(413, 0x0213, 'More objects in one storage commitment than the limit. Ask in parts.'),
   COMMIT_BUSY: row(503, 0x0213, 'Too many storage commitments wait already. Ask again later.'),
+  // --- workitems (PS3.4 Tables CC.2.1-2 to CC.2.7-1, PS3.18 §11)
+  WORKITEM_EXISTS: row(409, 0x0111, 'There is a workitem of this UID already.'),
+  WORKITEM_UNKNOWN: row(404, 0xc307, 'There is no workitem of this UID.'),
+  WORKITEM_GONE: row(410, 0xc307, 'The workitem was finished long ago and is no longer kept.'),
+  WORKITEM_MISSING: row(400, 0x0120, 'An attribute that a workitem needs is missing.'),
+  WORKITEM_EMPTY: row(400, 0x0121, 'An attribute of the workitem needs a value.'),
+  WORKITEM_VALUE: row(400, 0x0106, 'An attribute may not be set here, or not to this value.'),
+  WORKITEM_NOT_SCHEDULED: row(400, 0xc309, 'A workitem has to be created as SCHEDULED.'),
+  WORKITEM_FINAL: row(409, 0xc300, 'The workitem is COMPLETED or CANCELED and does not change any more.'),
+  WORKITEM_TRANSACTION: row(
+    400,
+    0xc301,
+    'The transaction UID is missing, or is not that of the performer who claimed the workitem.',
+  ),
+  WORKITEM_CLAIMED: row(409, 0xc302, 'The workitem is IN PROGRESS already.'),
+  WORKITEM_TO_SCHEDULED: row(400, 0xc303, 'A workitem becomes SCHEDULED only when it is created.'),
+  WORKITEM_UNFINISHED: row(
+    409,
+    0xc304,
+    'What the final state demands is not in the workitem yet (PS3.4 Table CC.2.5-3). Set it first.',
+  ),
+  WORKITEM_RECEIVER: row(403, 0xc308, 'The receiver of events is no known device with an address.'),
+  WORKITEM_UNCLAIMED: row(409, 0xc310, 'The workitem is not IN PROGRESS: claim it first.'),
+  WORKITEM_COMPLETED: row(409, 0xc311, 'The workitem is COMPLETED already.'),
+  WORKITEM_UNREACHABLE: row(
+    409,
+    0xc312,
+    'Nobody watches this workitem, so that its performer cannot be told.',
+  ),
+  WORKITEM_ACTION: row(400, 0xc314, 'This cannot be done with this workitem or subscription.'),
+  WEBSOCKET_WANTED: row(426, 0x0110, 'Here a WebSocket connection is opened (RFC 6455).'),
   // --- transfers (server/archive/transfers)
   TRANSFER_DEVICE: row(409, 0xa801, 'The device is not known any more, or has no host and port.'),
   TRANSFER_STATE: row(409, 0x0110, 'The transfer is not in a state in which this can be done.'),

@@ -2,7 +2,7 @@
  * Statuses: how a DIMSE answer says what became of a request.
  *
  * Source: PS3.7 Annex C (general), PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE), §C.4.3.1.4 (C-GET),
- *         PS3.3 §C.14.1.1 (failure reasons of a storage commitment).
+ *         PS3.3 §C.14.1.1 (failure reasons of a storage commitment), PS3.4 Tables CC.2.1-2 to CC.2.7-1 (unified procedure steps).
  * Layer:  core/dimse.
  */
 export const STATUS = {
@@ -34,6 +34,17 @@ export const STATUS = {
   /** C-MOVE and C-GET: some sub-operations failed or ended with a warning. */
   someFailed: 0xb000,
   cannotUnderstand: 0xc000,
+} as const;
+
+/** Statuses of the Unified Procedure Step service alone (PS3.4 Tables CC.2.1-2, CC.2.2-2, CC.2.3-2, CC.2.5-2, CC.2.6-1). */
+export const WORKITEM_STATUS = {
+  /** N-GET, N-SET: optional attributes are not supported. */
+  attributesNotSupported: 0x0001,
+  createdWithChanges: 0xb300,
+  lockNotGranted: 0xb301,
+  alreadyCanceled: 0xb304,
+  coerced: 0xb305,
+  alreadyCompleted: 0xb306,
 } as const;
 
 export type StatusKind = 'success' | 'warning' | 'failure' | 'cancel' | 'pending';
@@ -81,6 +92,25 @@ const MEANINGS: readonly (readonly [mask: number, value: number, meaning: string
   [0xffff, 0xb000, 'done with changes, or only in part'],
   [0xffff, 0xb006, 'stored, some elements were left out'],
   [0xffff, 0xb007, 'stored, although the data set does not match its SOP class'],
+  [0xffff, 0xb300, 'the workitem was created with changes'],
+  [0xffff, 0xb301, 'the deletion lock was not granted'],
+  [0xffff, 0xb304, 'the workitem is canceled already'],
+  [0xffff, 0xb305, 'some values were made valid'],
+  [0xffff, 0xb306, 'the workitem is completed already'],
+  [0xffff, 0xc300, 'the workitem may not be updated any more'],
+  [0xffff, 0xc301, 'the transaction UID of the workitem was not given'],
+  [0xffff, 0xc302, 'the workitem is in progress already'],
+  [0xffff, 0xc303, 'a workitem becomes scheduled when it is created only'],
+  [0xffff, 0xc304, 'the workitem does not hold yet what its final state demands'],
+  [0xffff, 0xc307, 'no such workitem'],
+  [0xffff, 0xc308, 'the receiving AE title is not known there'],
+  [0xffff, 0xc309, 'a workitem has to be created as scheduled'],
+  [0xffff, 0xc310, 'the workitem is not in progress'],
+  [0xffff, 0xc311, 'the workitem is completed already'],
+  [0xffff, 0xc312, 'the performer cannot be contacted'],
+  [0xffff, 0xc313, 'the performer chooses not to cancel'],
+  [0xffff, 0xc314, 'the action does not fit this instance'],
+  [0xffff, 0xc315, 'no event reports are sent there'],
   [0xf000, 0xc000, 'cannot understand'],
   [0xffff, 0xfe00, 'cancelled'],
   [0xffff, 0xff00, 'pending'],
