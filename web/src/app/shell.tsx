@@ -24,19 +24,23 @@ export function Root() {
   return <Loading />;
 }
 
-/** Which links a person gets, by right. */
-const LINKS = [
+/** What people open all day, by right: always in sight. */
+const DAILY = [
   { to: '/', key: 'studies', right: 'study.search' },
   { to: '/import', key: 'import', right: 'study.store' },
   { to: '/archives', key: 'archives', right: 'remote.search' },
   { to: '/transfers', key: 'transfers', right: 'transfer.manage' },
+] as const;
+
+/** What administrators look after: in a menu, so that the bar fits a small screen in every language. */
+const MANAGED = [
   { to: '/devices', key: 'devices', right: 'device.read' },
   { to: '/certificates', key: 'certificates', right: 'settings.manage' },
   { to: '/people', key: 'people', right: 'user.manage' },
   { to: '/keys', key: 'keys', right: 'apikey.manage' },
-  { to: '/audit', key: 'audit', right: 'audit.read' },
   { to: '/quarantine', key: 'quarantine', right: 'quarantine.read' },
   { to: '/commitments', key: 'commitments', right: 'device.read' },
+  { to: '/audit', key: 'audit', right: 'audit.read' },
   { to: '/status', key: 'status', right: 'settings.manage' },
 ] as const;
 
@@ -79,18 +83,39 @@ export function SignedIn() {
 function Bar() {
   const { t } = useTranslation();
   const { user } = useSession();
-  const links = LINKS.filter(({ right }) => user?.rights.includes(right));
+  const { pathname } = useLocation();
+  const daily = DAILY.filter(({ right }) => user?.rights.includes(right));
+  const managed = MANAGED.filter(({ right }) => user?.rights.includes(right));
+  const item = ({ to, key }: (typeof daily)[number] | (typeof managed)[number]) => (
+    <Menu.Item key={key} component={Link} to={to} aria-current={pathname === to ? 'page' : undefined}>
+      {t(`nav.${key}`)}
+    </Menu.Item>
+  );
   return (
     <header className="bar">
       <Link to="/" className="brand">
         <span className="brand-mark" aria-hidden /> Lightbox
       </Link>
       <nav className="wide-only" aria-label={t('nav.label')} style={{ display: 'flex', overflow: 'hidden' }}>
-        {links.map(({ to, key }) => (
+        {daily.map(({ to, key }) => (
           <Link key={key} to={to} className="nav" activeOptions={{ exact: true }}>
             {t(`nav.${key}`)}
           </Link>
         ))}
+        {managed.length > 0 ? (
+          <Menu position="bottom-start">
+            <Menu.Target>
+              <button
+                type="button"
+                className="nav"
+                data-status={managed.some(({ to }) => to === pathname) ? 'active' : undefined}
+              >
+                {t('nav.manage')}
+              </button>
+            </Menu.Target>
+            <Menu.Dropdown>{managed.map(item)}</Menu.Dropdown>
+          </Menu>
+        ) : null}
       </nav>
       <div style={{ flex: 1 }} />
       <LiveStatus />
@@ -102,11 +127,9 @@ function Bar() {
             </ActionIcon>
           </Menu.Target>
           <Menu.Dropdown>
-            {links.map(({ to, key }) => (
-              <Menu.Item key={key} component={Link} to={to}>
-                {t(`nav.${key}`)}
-              </Menu.Item>
-            ))}
+            {daily.map(item)}
+            {managed.length > 0 ? <Menu.Label>{t('nav.manage')}</Menu.Label> : null}
+            {managed.map(item)}
           </Menu.Dropdown>
         </Menu>
       </div>
