@@ -101,23 +101,20 @@ describe('The DICOM port', () => {
   });
 
   describe('aborts with the reason of PS3.8 Table 9-26', () => {
-    const ends = async (wire: Wire, reason: number): Promise<void> => {
-      expect(await wire.next()).toEqual({ type: 'abort', source: 2, reason });
+    const ends = async (wire: Wire, source: number, reason: number): Promise<void> => {
+      expect(await wire.next()).toEqual({ type: 'abort', source, reason });
+      wire.socket.end();
       expect(await wire.next()).toBe('closed');
     };
 
     it.each([
-      ['an unknown PDU', bytes('08 00 00000004 00000000'), 1],
-      ['P-DATA', pdv(1, 3, FIND_COMMAND), 2],
-      ['a release request', writePdu({ type: 'release-rq' }), 2],
-      ['an A-ASSOCIATE-AC', writePdu({ ...associateRequest(), type: 'associate-ac', contexts: [] }), 2],
-      ['a request of 4 GB', bytes('01 00 ffffffff 0001'), 6],
-      ['a request of length 0', bytes('01 00 00000000'), 6],
-      ['a request whose item runs out', bytes(`01 00 00000048 0001 ${'00'.repeat(66)} 1000ffff`), 6],
-    ])('before an association: %s', async (_, sent, reason) => {
+      ['a request of 4 GB', bytes('01 00 ffffffff 0001')],
+      ['a request of length 0', bytes('01 00 00000000')],
+      ['a request whose item runs out', bytes(`01 00 00000048 0001 ${'00'.repeat(66)} 1000ffff`)],
+    ])('before an association, without one: %s (AA-1)', async (_, sent) => {
       const wire = await connected();
       wire.send(sent);
-      await ends(wire, reason);
+      await ends(wire, 0, 0);
     });
 
     it.each([
@@ -143,7 +140,7 @@ describe('The DICOM port', () => {
     ])('within one: %s', async (_, sent, reason) => {
       const wire = await associated({ callingAe: 'FINDER' });
       wire.send(sent);
-      await ends(wire, reason);
+      await ends(wire, 2, reason);
     });
 
     it('closes without a word on the abort of a peer (AA-2, AA-3)', async () => {
@@ -180,7 +177,7 @@ describe('The DICOM port', () => {
         await sleep(100);
       }
       expect(slow.closed).toBe(true);
-      expect(await silent.next()).toEqual({ type: 'abort', source: 2, reason: 0 });
+      expect(await silent.next()).toEqual({ type: 'abort', source: 0, reason: 0 });
       expect(await instances(1)).toEqual([]);
     });
 

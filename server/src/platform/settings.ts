@@ -131,7 +131,7 @@ export const SETTINGS = {
   ),
   maxPerAe: setting(
     'LIGHTBOX_DICOM_MAX_PER_AE',
-    '32',
+    '64',
     integer(1, 100_000),
     'DICOM associations at the same time of one calling AE title, wherever it calls from; further ones are rejected for the moment.',
   ),

@@ -24,8 +24,10 @@ import type { Place, PlaceLimit } from './places.ts';
 import { Services } from './services.ts';
 import { Watch } from './watch.ts';
 
-/** After a reject, a release reply or an abort the peer has this long to close. */
+/** ARTIM in Sta13: after a reject, a release reply or an abort the peer has this long to close. */
 const LINGER_MS = 2000;
+/** Where these were found, nobody knows where the next PDU begins. */
+const OUT_OF_STEP: ReadonlySet<string> = new Set(['PDU_TYPE', 'PDU_LENGTH', 'PDU_ITEM_LENGTH', 'PDU_VALUE']);
 
 export class Association {
   readonly #socket: Socket;
@@ -38,7 +40,10 @@ export class Association {
   #state: State = 2;
   #services: Services | undefined;
   #place: Place | undefined;
+  #ended: Promise<void> | undefined;
   #stopping = false;
+  /** What comes in Sta13 is not looked at any more. */
+  #deaf = false;
   /** Something of the peer's is being taken in: it waits for us, not we for it. */
   #taking = false;
 
@@ -58,16 +63,15 @@ export class Association {
     const socket = this.#socket;
     try {
       for await (const chunk of chunksOf(socket)) {
-        if (this.#over) break;
         await this.#read(chunk);
-        if (this.#over) break;
-        if (this.#stopping && this.#quiet) this.#abort(2, 0);
+        if (this.#over) await this.#endServices();
+        else if (this.#stopping && this.#quiet) this.#abort();
       }
     } catch (error) {
       if (!socket.destroyed) this.#broken(error);
     } finally {
       this.#taking = false;
-      await this.#services?.end().catch((error: unknown) => this.#parts.log.error({ err: error }, 'C-STORE'));
+      await this.#endServices();
       await this.#linger();
       this.#watch.stop();
       this.#place?.leave();
@@ -77,17 +81,18 @@ export class Association {
   /** Ends as soon as nothing is under way. */
   stop(): void {
     this.#stopping = true;
-    if (this.#quiet) this.#abort(2, 0);
+    if (this.#state === 2) this.#socket.destroy();
+    else if (this.#quiet) this.#abort();
   }
 
   /** At once, without waiting for anything. */
   abort(): void {
-    if (this.#state !== 2) this.#abort(2, 0);
+    if (this.#state !== 2) this.#abort();
     this.#socket.destroy();
   }
 
   get #over(): boolean {
-    return this.#state === 13;
+    return this.#state === 13 || this.#state === 1;
   }
 
   get #quiet(): boolean {
@@ -98,16 +103,31 @@ export class Association {
     return this.#taking || this.#services?.working === true;
   }
 
+  #endServices(): Promise<void> {
+    this.#ended ??= this.#services?.end().catch((error: unknown) => {
+      this.#parts.log.error({ err: error }, 'C-STORE');
+    });
+    return this.#ended ?? Promise.resolve();
+  }
+
   async #read(chunk: Buffer): Promise<void> {
+    if (this.#deaf) return;
     this.#splitter.push(chunk);
     let whole = false;
-    for (let value = this.#splitter.next(); value; value = this.#splitter.next()) {
-      this.#taking = true;
-      await this.#take(value);
+    try {
+      while (!this.#over) {
+        const value = this.#splitter.next();
+        if (!value) break;
+        this.#taking = true;
+        await this.#take(value);
+        this.#taking = false;
+        whole ||= value.type !== 'pdv' || value.last;
+      }
+    } catch (error) {
       this.#taking = false;
-      if (this.#state === 13) return;
-      whole ||= value.type !== 'pdv' || value.last;
+      this.#broken(error);
     }
+    if (this.#over) return this.#late();
     // While answers wait to be read, what the peer sends is no progress.
     if (this.#state !== 6 || this.#socket.writableLength > 0) return;
     if (whole) this.#watch.progress();
@@ -124,7 +144,7 @@ export class Association {
     this.#parts.log.info({ state: this.#state }, 'dicom connection timed out');
     // Before an association there is nothing to say; a peer that does not read would not hear it.
     if (this.#state === 2 || this.#socket.writableLength > 0) this.abort();
-    else this.#abort(2, 0);
+    else this.#abort();
   }
 
   async #take(value: Received): Promise<void> {
@@ -135,11 +155,8 @@ export class Association {
       case 'pdv':
         return this.#services?.take(value);
       case 'release-rq':
-        // Answers under way go out before the reply (AR-7); C-FINDs and retrievals end early.
-        await this.#services?.settle();
-        if (this.#state !== 8) return;
-        this.#move('release-response');
-        await this.#write(writePdu({ type: 'release-rp' }));
+        // Beside the reading: what comes in Sta8 is heard.
+        void this.#release();
         return;
       default:
         // An A-ABORT, or a release reply nobody asked for: the table has ended it.
@@ -147,18 +164,56 @@ export class Association {
     }
   }
 
+  /** Answers under way go out before the reply (AR-7); C-FINDs and retrievals end early. Never rejects. */
+  async #release(): Promise<void> {
+    await this.#services?.settle();
+    if (this.#state !== 8) return;
+    this.#move('release-response');
+    await this.#write(writePdu({ type: 'release-rp' }));
+  }
+
   /** @throws Fault PDU_UNEXPECTED where Table 9-10 answers with AA-1 or AA-8: an abort. */
   #move(event: UpperLayerEvent): void {
     const found = transition(this.#state, event, true);
     if (!found || found.action === 'AA-8' || found.action === 'AA-1')
       throw new Fault('PDU_UNEXPECTED', { event, state: this.#state });
-    this.#state = found.next;
+    this.#become(found.next);
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+    if (state !== 13) return;
+    this.#place?.leave();
+    this.#watch.stop();
+    // The reading loop may be waiting for bytes that never come, and the peer may not read.
+    setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+  }
+
+  /** Sta13: what still comes is ignored (AA-6), ends it (AA-2), or is answered with an abort (AA-7): once, then we are deaf. */
+  #late(): void {
+    if (this.#state !== 13) return;
+    const last = (reason: number): void => {
+      this.#deaf = true;
+      this.#socket.write(Buffer.from(writePdu({ type: 'abort', source: 2, reason })));
+    };
+    try {
+      while (!this.#deaf) {
+        const value = this.#splitter.next();
+        if (!value) return;
+        const action = transition(13, value.type === 'pdv' ? 'p-data' : value.type)?.action;
+        if (action === 'AA-7') last(abortReason('PDU_UNEXPECTED'));
+        if (action !== 'AA-2') continue;
+        this.#deaf = true;
+        this.#socket.destroy();
+      }
+    } catch (error) {
+      last(abortReason(asFault(error).code));
+    }
   }
 
   async #admit(request: AssociateRequest): Promise<void> {
     const reject = async (result: number, source: number, reason: number): Promise<void> => {
       this.#move('reject');
-      this.#place?.leave();
       await this.#write(writePdu({ type: 'associate-rj', result, source, reason } satisfies AssociateReject));
     };
     const full = (limit: PlaceLimit): Promise<void> => {
@@ -247,22 +302,23 @@ export class Association {
     if (code.startsWith('ERR_SSL')) log.info({ code }, 'dicom TLS connection failed');
     else if (fault.code === 'INTERNAL') log.error({ err: error }, 'dicom association failed');
     else log.info({ code: fault.code, facts: fault.facts }, 'dicom association aborted');
-    this.#abort(2, abortReason(fault.code));
+    this.#deaf = OUT_OF_STEP.has(fault.code);
+    this.#abort(abortReason(fault.code));
   }
 
   /**
-   * Source 2, service provider, in every state: it is the Upper Layer that finds the fault, and only with this source does a
-   * peer look at the reason (PS3.8 Table 9-26), while AA-1 would say 0 in Sta2.
+   * Source 2 (service provider) with the reason where the peer broke the rules of an association (AA-8); else source 0
+   * (service user), which has no reason: in Sta2, and where it is we who end it (AA-1; PS3.8 Tables 9-9, 9-26).
    */
-  #abort(source: 0 | 2, reason: number): void {
-    if (this.#state === 13 || this.#socket.destroyed) return;
-    this.#state = 13;
-    this.#socket.end(Buffer.from(writePdu({ type: 'abort', source, reason })));
-    // The reading loop may be waiting for bytes that never come, and the peer may not read.
-    setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+  #abort(reason = 0): void {
+    if (this.#over || this.#socket.destroyed) return;
+    const source = reason === 0 || this.#state === 2 ? 0 : 2;
+    this.#become(13);
+    const bytes = Buffer.from(writePdu({ type: 'abort', source, reason: source === 0 ? 0 : reason }));
+    this.#socket.write(bytes);
   }
 
-  /** Gives what was sent last time to arrive, then closes (AR-5, AA-2). */
+  /** Nothing more comes. Gives what was sent last time to arrive, then closes (AR-5, AA-2). */
   async #linger(): Promise<void> {
     const socket = this.#socket;
     if (socket.destroyed) return;

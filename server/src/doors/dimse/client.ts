@@ -4,7 +4,6 @@
  * Source: PS3.8 §9.2 (requestor), PS3.7 §9.1 (DIMSE-C services).
  * Layer:  server/doors/dimse.
  */
-import type { Socket } from 'node:net';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '@lightbox/core/base/uid.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
@@ -15,9 +14,8 @@ import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import { type Command, COMMANDS, NO_DATA_SET } from '@lightbox/core/dimse/command.ts';
 import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts';
 import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
-import { APPLICATION_CONTEXT, writePdu } from '@lightbox/core/dimse/pdu.ts';
+import { APPLICATION_CONTEXT } from '@lightbox/core/dimse/pdu.ts';
 import { isAnswer, namesOfAnswer } from '@lightbox/core/dimse/normalized.ts';
-import { PduSplitter, type Received } from '@lightbox/core/dimse/splitter.ts';
 import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { STATUS, statusKind } from '@lightbox/core/dimse/status.ts';
 import {
@@ -35,38 +33,29 @@ import {
 import { type IncomingObject, type ObjectSink, Taking } from './incoming-object.ts';
 import type { RoleSelection } from '@lightbox/core/dimse/user-information.ts';
 import { sendMessage } from './outgoing-message.ts';
+import { RequestedAssociation } from './requested.ts';
 import { connectTls } from './tls-client.ts';
 
 export type { RetrieveAnswer, RetrieveOptions } from './client-parts.ts';
 
 const TIMEOUT_MS = 30_000;
-/** A peer that does not read its A-ABORT has this long. */
-const LINGER_MS = 2000;
 const MAX_PDU = 256 * 1024;
 /** An answer is an identifier; no peer's is longer. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** An open association. One operation at a time. */
 export class DimseClient {
-  readonly #socket: Socket;
-  readonly #splitter = new PduSplitter(MAX_PDU);
+  readonly #association: RequestedAssociation;
   readonly #assembler = new MessageAssembler();
-  readonly #chunks: AsyncIterator<Buffer>;
-  readonly #timeoutMs: number;
   #accepted: AcceptedContext[] = [];
   #roles: readonly RoleSelection[] = [];
   /** Requests of the peer that came while we waited for an answer. */
   readonly #requests: Message[] = [];
-  /** Looked at, and not used yet. */
-  #held: Received | undefined;
-  #reading: Promise<void> | undefined;
   #peerMaxPdu = 0;
   #messageId = 0;
 
-  private constructor(socket: Socket, timeoutMs: number) {
-    this.#socket = socket;
-    this.#timeoutMs = timeoutMs;
-    this.#chunks = (socket as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  private constructor(association: RequestedAssociation) {
+    this.#association = association;
   }
 
   /**
@@ -77,12 +66,12 @@ export class DimseClient {
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     const { host, port, tls } = options;
     const socket = await (tls ? connectTls({ host, port, timeoutMs }, tls) : connected(options, timeoutMs));
-    const client = new DimseClient(socket, timeoutMs);
+    const client = new DimseClient(new RequestedAssociation(socket, MAX_PDU, timeoutMs));
     try {
       await client.#associate(options);
       return client;
     } catch (error) {
-      socket.destroy();
+      client.#association.breakOff(error);
       throw error;
     }
   }
@@ -104,7 +93,7 @@ export class DimseClient {
 
   /** Another operation can be tried: nothing was broken off. */
   get usable(): boolean {
-    return !this.#socket.destroyed && !this.#socket.writableEnded;
+    return this.#association.usable;
   }
 
   /** @returns the status. */
@@ -307,13 +296,8 @@ export class DimseClient {
   /** What the peer asks or tells us of itself; undefined when nothing comes in time, or it wants to leave. */
   async requested(waitMs: number): Promise<PeerRequest | undefined> {
     if (this.#requests.length === 0) {
-      this.#held ??= this.#splitter.next();
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((settle) => (timer = setTimeout(settle, waitMs)));
-      if (!this.#held) await Promise.race([this.#read(), late]).catch(() => undefined);
-      clearTimeout(timer);
-      this.#held ??= this.#splitter.next();
-      if (this.#held?.type !== 'pdv') return undefined;
+      const coming = await this.#association.peek(waitMs);
+      if (coming?.type !== 'pdv') return undefined;
       this.#requests.push(await this.#message());
     }
     const message = this.#requests[0];
@@ -340,57 +324,32 @@ export class DimseClient {
   }
 
   /** Ends the association in order. */
-  async close(): Promise<void> {
-    const socket = this.#socket;
-    if (socket.destroyed) return;
-    try {
-      await this.#write(writePdu({ type: 'release-rq' }));
-      for (;;) {
-        const value = await this.#next();
-        if (value.type === 'release-rp') break;
-        if (value.type === 'release-rq') await this.#write(writePdu({ type: 'release-rp' }));
-      }
-    } catch {
-      // The peer has gone already: the association is over either way.
-    }
-    socket.end();
-    socket.destroySoon();
+  close(): Promise<void> {
+    return this.#association.close();
   }
 
   abort(): void {
-    const socket = this.#socket;
-    socket.end(Buffer.from(writePdu({ type: 'abort', source: 0, reason: 0 })));
-    socket.destroySoon();
-    // The peer may not read.
-    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    this.#association.abort();
   }
 
   async #associate(options: ClientOptions): Promise<void> {
     const contexts = options.contexts.slice(0, 128).map(({ sopClassUid, transferSyntaxUids }, index) => ({
       ...{ id: index * 2 + 1, abstractSyntax: sopClassUid, transferSyntaxes: transferSyntaxUids },
     }));
-    await this.#write(
-      writePdu({
-        ...{ type: 'associate-rq', protocolVersion: 1, applicationContext: APPLICATION_CONTEXT, contexts },
-        ...{ calledAe: options.calledAe, callingAe: options.callingAe },
-        user: {
-          ...{ maxPdu: MAX_PDU, implementationClassUid: IMPLEMENTATION_CLASS_UID },
-          implementationVersion: IMPLEMENTATION_VERSION_NAME,
-          roles: [...(options.takes ?? []), ...(options.provides ?? [])].map((sopClassUid) => ({
-            sopClassUid,
-            scu: false,
-            scp: true,
-          })),
-          extended: options.relational?.map((sopClassUid) => ({ sopClassUid, info: Uint8Array.of(1) })),
-        },
-      }),
-    );
-    const answer = await this.#next();
-    if (answer.type === 'associate-rj') {
-      const { result, source, reason } = answer;
-      throw new Fault('DIMSE_REJECTED', { result, source, reason });
-    }
-    if (answer.type !== 'associate-ac') throw new Fault('DIMSE_ABORTED');
+    const answer = await this.#association.ask({
+      ...{ type: 'associate-rq', protocolVersion: 1, applicationContext: APPLICATION_CONTEXT, contexts },
+      ...{ calledAe: options.calledAe, callingAe: options.callingAe },
+      user: {
+        ...{ maxPdu: MAX_PDU, implementationClassUid: IMPLEMENTATION_CLASS_UID },
+        implementationVersion: IMPLEMENTATION_VERSION_NAME,
+        roles: [...(options.takes ?? []), ...(options.provides ?? [])].map((sopClassUid) => ({
+          sopClassUid,
+          scu: false,
+          scp: true,
+        })),
+        extended: options.relational?.map((sopClassUid) => ({ sopClassUid, info: Uint8Array.of(1) })),
+      },
+    });
     this.#peerMaxPdu = answer.user.maxPdu;
     this.#roles = answer.user.roles ?? [];
     this.#accepted = acceptedOf(answer, contexts);
@@ -421,7 +380,8 @@ export class DimseClient {
     let length = 0;
     try {
       for (;;) {
-        const value = await this.#next();
+        const value = await this.#association.next();
+        if (value.type === 'release-rq') await this.#association.letGo();
         if (value.type !== 'pdv') throw new Fault('DIMSE_ABORTED');
         const event = this.#assembler.take(value);
         if (!event) continue;
@@ -441,55 +401,13 @@ export class DimseClient {
       }
     } catch (error) {
       // What comes next could not be understood, or nothing does.
-      this.#socket.destroy();
+      this.#association.breakOff(error);
       await taking?.breakOff();
       throw error;
     }
   }
 
-  async #next(): Promise<Received> {
-    for (;;) {
-      const value = this.#held ?? this.#splitter.next();
-      this.#held = undefined;
-      if (value) {
-        if (value.type === 'abort')
-          throw new Fault('DIMSE_ABORTED', { source: value.source, reason: value.reason });
-        return value;
-      }
-      await this.#timed(this.#read());
-    }
-  }
-
-  /** The next bytes; those who wait for them at once share them. */
-  #read(): Promise<void> {
-    this.#reading ??= this.#chunks.next().then((read) => {
-      this.#reading = undefined;
-      if (read.done === true) throw new Fault('DIMSE_ABORTED');
-      this.#splitter.push(read.value);
-    });
-    return this.#reading;
-  }
-
-  async #timed<T>(work: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_settle, fail) => {
-      timer = setTimeout(() => fail(new Fault('DIMSE_TIMEOUT')), this.#timeoutMs);
-    });
-    try {
-      return await Promise.race([work, late]);
-    } catch (error) {
-      this.#socket.destroy();
-      throw error instanceof Fault ? error : new Fault('DIMSE_ABORTED', {}, { cause: error });
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   #write(bytes: Uint8Array): Promise<void> {
-    return this.#timed(
-      new Promise<void>((settle, fail) =>
-        this.#socket.write(bytes, (error) => (error ? fail(error) : settle())),
-      ),
-    );
+    return this.#association.write(bytes);
   }
 }
