@@ -70,6 +70,16 @@ describe('DICOMweb (PS3.18)', () => {
     ['instances', 'offset=3', 0],
     ['studies', 'fuzzymatching=true&PatientID=WEB', 1],
     ['instances', 'RequestAttributesSequence.ScheduledProcedureStepID=X', 0],
+    ['studies', 'PatientName=%22%22&emptyvaluematching=true', 0],
+    ['studies', 'AccessionNumber=%22%22&emptyvaluematching=true', 1],
+    ['studies', 'AccessionNumber=%22%22', 0],
+    ['instances', 'AcquisitionNumber=%22%22&emptyvaluematching=true', 3],
+    ['studies', 'ModalitiesInStudy=CT,MR&multiplevaluematching=true', 0],
+    ['studies', 'ModalitiesInStudy=CT&multiplevaluematching=true', 1],
+    ['studies', 'ModalitiesInStudy=CT%5CMR', 1],
+    ['studies', 'StudyDescription=a,%20comma&multiplevaluematching=true', 0],
+    ['studies', 'StudyDate=20200101-20991231&StudyTime=000000-', 1],
+    ['studies', 'TimezoneOffsetFromUTC=%2B0100', 1],
   ])('matches %s by %s: %i', async (level, query, count) => {
     const { rows, answer } = await search(`/dicom-web/${level}?${query}`);
     expect(rows).toHaveLength(count);
@@ -78,15 +88,37 @@ describe('DICOMweb (PS3.18)', () => {
 
   it('says that there is more (§8.3.4.4), and includes what is asked', async () => {
     const page = await search('/dicom-web/instances?limit=2');
-    expect(page.answer.headers.get('warning')).toMatch(/^299 .*additional results/);
+    expect(page.answer.headers.get('warning')).toBe(
+      `299 ${box.url}/dicom-web: There are 1 additional results that can be requested`,
+    );
     expect((await search('/dicom-web/instances?limit=3')).answer.headers.get('warning')).toBeNull();
     const some = await search('/dicom-web/instances?limit=3&includefield=Rows,00280011');
     expect([some.rows[0]?.['00280010']?.Value, some.rows[0]?.['00280011']?.Value]).toEqual([[64], [64]]);
     // An attribute of series is not matched at study level, and that is said (§8.3.4.1).
     const foreign = await search('/dicom-web/studies?RequestAttributesSequence.ScheduledProcedureStepID=X');
     expect(foreign.answer.headers.get('warning')).toMatch(/^299 .*ignored/);
+    const fuzzy = await search('/dicom-web/studies?ReferringPhysicianName=no*&fuzzymatching=true');
+    expect(fuzzy.answer.headers.get('warning')).toContain(
+      'The fuzzymatching parameter is not supported. Only literal matching has been performed.',
+    );
     const all = await search('/dicom-web/studies?includefield=all');
     expect(all.rows[0]?.['00201208']?.Value).toEqual([3]);
+  });
+
+  it.each([
+    ['limit=x', 'limit'],
+    ['offset=-1', 'offset'],
+    ['fuzzymatching=yes', 'fuzzymatching'],
+    ['emptyvaluematching=1', 'emptyvaluematching'],
+    ['multiplevaluematching=&multiplevaluematching=', 'multiplevaluematching'],
+    ['StudyDate=yesterday', '00080020'],
+    ['StudyInstanceUID=1.2.*', '0020000D'],
+  ])('names what is wrong with %s: %s', async (query, name) => {
+    const { answer } = await search(`/dicom-web/studies?${query}`);
+    expect([answer.status, JSON.stringify(await answer.json())]).toEqual([
+      400,
+      expect.stringContaining(name),
+    ]);
   });
 
   it.each([

@@ -53,7 +53,7 @@ const OBJECTS: readonly (readonly [
   ],
 ];
 
-/** Extended negotiation of both roots (PS3.4 §C.5.1.1): relational, combined date-time, fuzzy. */
+/** Extended negotiation of both roots (PS3.4 Table C.5-2): relational, date-time, fuzzy, time zone, enhanced, empty, multiple. */
 const extended = (...info: number[]): Parameters<Wire['associate']>[0] => ({
   callingAe: 'FINDER',
   user: {
@@ -111,6 +111,19 @@ describe('C-FIND', () => {
   }
   const studies = (found: { matches: readonly DataSet[] }): (string | undefined)[] =>
     found.matches.map((one) => text(one, Tags.StudyInstanceUID)?.slice(ROOT.length + 1)).toSorted();
+
+  it('two quotation marks mean empty, and several values all of them, where that was agreed on (§C.2.2.2.7, §C.2.2.2.8)', async () => {
+    const agreed = extended(1, 0, 0, 0, 0, 1, 1);
+    const study = { QueryRetrieveLevel: 'STUDY', StudyInstanceUID: '' };
+    const empty = { ...study, AccessionNumber: '""' };
+    expect(studies(await find(empty, agreed))).toEqual(['1', '2', '3']);
+    expect(studies(await find(empty))).toEqual([]);
+    const unread = { ...study, PatientID: '""' };
+    expect(studies(await find(unread, agreed))).toEqual([]);
+    const both = { ...study, ModalitiesInStudy: ['CT', 'MR'] };
+    expect(studies(await find(both, agreed))).toEqual(['1']);
+    expect(studies(await find(both))).toEqual(['1', '2', '3']);
+  });
 
   it('combined date-time is one span where it was agreed on, a time of every day where not (§C.2.2.2.5)', async () => {
     const keys = {

@@ -9,8 +9,10 @@ import {
   matches,
   matchKeysOf,
   parseMatchKey,
+  type MatchKey,
   wildcardMatches,
 } from './matching.ts';
+import { Tags } from './tags.gen.ts';
 import { type Vr, VRS } from './vr.ts';
 
 describe('dates and times (PS3.5 §6.2)', () => {
@@ -96,6 +98,26 @@ describe('matching keys (PS3.4 §C.2.2.2)', () => {
   it('means "empty" by two quotation marks only when that was agreed (§C.2.2.2.7)', () => {
     expect(parseMatchKey(0x00100020, 'LO', ['""'], { emptyValues: true })).toMatchObject({ kind: 'empty' });
     expect(parseMatchKey(0x00100020, 'LO', ['""'])).toMatchObject({ kind: 'single' });
+  });
+
+  it('means all of several values only when that was agreed, and of attributes that may have several (§C.2.2.2.8)', () => {
+    const ofStudy = (values: string[]): MatchKey =>
+      parseMatchKey(Tags.ModalitiesInStudy, 'CS', values, { multipleValues: true });
+    expect(ofStudy(['CT', 'PT'])).toMatchObject({ kind: 'every', values: ['CT', 'PT'] });
+    expect(ofStudy(['CT'])).toMatchObject({ kind: 'single' });
+    expect(() => ofStudy(['C*', 'PT'])).toThrow(Fault);
+    expect(parseMatchKey(Tags.ModalitiesInStudy, 'CS', ['CT', 'PT'])).toMatchObject({ kind: 'list' });
+    // One value only (VM 1), and a list of UIDs: any of them, as ever.
+    const agreed = { multipleValues: true };
+    expect(parseMatchKey(Tags.Modality, 'CS', ['CT', 'PT'], agreed)).toMatchObject({ kind: 'list' });
+    expect(parseMatchKey(Tags.SOPClassesInStudy, 'UI', ['1.2', '1.3'], agreed)).toMatchObject({
+      kind: 'list',
+    });
+    const having = (...Value: string[]): boolean =>
+      matches(ofStudy(['CT', 'PT']), { '00080061': { vr: 'CS', Value } });
+    expect([having('PT', 'SR', 'CT'), having('CT'), having('PT'), having()]).toEqual([
+      ...[true, false, false, false],
+    ]);
   });
 
   it('reads an identifier with sequences and leaves its control elements out', () => {

@@ -17,8 +17,10 @@ import {
   parseTimeRange,
   type Range,
 } from './date-time.ts';
+import { lookup } from './dictionary.ts';
 import { type DicomJson, type DicomJsonValue, elementValues, tagHex } from './json.ts';
 import { formatPersonName, type PersonNameGroups } from './person-name.ts';
+import { Tags } from './tags.gen.ts';
 import type { Vr } from './vr.ts';
 
 interface KeyOf<Kind extends string> {
@@ -33,8 +35,12 @@ export type UniversalKey = KeyOf<'universal'>;
 export interface SingleKey extends KeyOf<'single'> {
   readonly value: string;
 }
-/** Any one of these values, each as in SingleKey (§C.2.2.2.2 UID list, §C.2.2.2.8 multiple values). */
+/** Any one of these values, each as in SingleKey (§C.2.2.2.2 UID list; other lists mean this where nothing was agreed). */
 export interface ListKey extends KeyOf<'list'> {
+  readonly values: readonly string[];
+}
+/** All of these values, in any order, each as in SingleKey; the attribute may have others too (§C.2.2.2.8). */
+export interface EveryKey extends KeyOf<'every'> {
   readonly values: readonly string[];
 }
 /** `*` any characters, `?` one character (§C.2.2.2.4). Give it to SQL through `likePattern`. */
@@ -56,11 +62,21 @@ export interface SequenceKey extends KeyOf<'sequence'> {
 /** The element is absent or has no value (§C.2.2.2.7, asked for by two quotation marks). */
 export type EmptyKey = KeyOf<'empty'>;
 
-export type MatchKey = UniversalKey | SingleKey | ListKey | WildcardKey | RangeKey | SequenceKey | EmptyKey;
+export type MatchKey =
+  UniversalKey | SingleKey | ListKey | EveryKey | WildcardKey | RangeKey | SequenceKey | EmptyKey;
 
 export interface MatchOptions {
   /** Two quotation marks mean "empty"; by negotiation or `emptyvaluematching=true`. Default false: they are a value. */
   readonly emptyValues?: boolean | undefined;
+  /** Several values of an attribute that may have several mean all of them; agreed as `emptyValues` is. Default false: any. */
+  readonly multipleValues?: boolean | undefined;
+}
+
+const SEVERAL_VRS: ReadonlySet<string> = new Set(['AE', 'AS', 'AT', 'CS', 'LO', 'PN', 'SH', 'UC']);
+
+/** Whether several values of a key mean all of them, when that is agreed (§C.2.2.2.8: by VR, and VM greater than 1). */
+export function hasMultipleMatching(tag: Tag, vr: Vr): boolean {
+  return SEVERAL_VRS.has(vr) && (lookup(tag)?.vm ?? '1') !== '1';
 }
 
 /** No attribute of ours is longer (LO and PN components are 64); a longer pattern is an attack (catalogue case 65). */
@@ -109,9 +125,9 @@ export function parseMatchKey(
       if (WILDCARD_VRS.has(vr) && hasWildcard(value)) throw fail('wildcard in a list');
       return exactValue(vr, value, fail);
     });
-    return read.length === 1
-      ? { kind: 'single', tag, vr, value: read[0]! }
-      : { kind: 'list', tag, vr, values: read };
+    if (read.length === 1) return { kind: 'single', tag, vr, value: read[0]! };
+    const every = options.multipleValues === true && hasMultipleMatching(tag, vr);
+    return { kind: every ? 'every' : 'list', tag, vr, values: read };
   }
   const value = trimmed[0]!;
   switch (vr) {
@@ -154,7 +170,7 @@ export function sequenceKey(tag: Tag, keys: readonly MatchKey[]): MatchKey {
 }
 
 /** Tags of an identifier that are not keys: Specific Character Set, Query/Retrieve Level, time zone, group lengths. */
-const NOT_KEYS: ReadonlySet<Tag> = new Set([0x00080005, 0x00080052, 0x00080053, 0x00080201]);
+export const NOT_KEYS: ReadonlySet<Tag> = new Set([0x00080005, 0x00080052, 0x00080053, 0x00080201]);
 
 /** Every key of a C-FIND identifier, universal ones included (they are the return keys), in tag order. */
 export function matchKeysOf(identifier: DataSet, options: MatchOptions = {}): MatchKey[] {
@@ -208,6 +224,20 @@ export function combineDateTime(keys: readonly MatchKey[], dateTag: Tag, timeTag
     to: days.to === undefined ? undefined : days.to + (time.to ?? '235959.999999'),
   };
   return [...keys.filter((key) => key !== date && key !== time), joined];
+}
+
+/** Date and time of the same moment: with combined matching, ranges on both are one span (§C.2.2.2.5.1). */
+const MOMENTS: readonly (readonly [date: Tag, time: Tag])[] = [
+  [Tags.StudyDate, Tags.StudyTime],
+  [Tags.SeriesDate, Tags.SeriesTime],
+  [Tags.AcquisitionDate, Tags.AcquisitionTime],
+  [Tags.ContentDate, Tags.ContentTime],
+  [Tags.PerformedProcedureStepStartDate, Tags.PerformedProcedureStepStartTime],
+];
+
+/** `combineDateTime` for every moment that the keys ask for. */
+export function combineMoments(keys: readonly MatchKey[]): MatchKey[] {
+  return MOMENTS.reduce((all, [date, time]) => combineDateTime(all, date, time), [...keys]);
 }
 
 /** The pattern for SQL `LIKE … ESCAPE '\'`: everything of the input but `*` and `?` stands for itself. */
@@ -287,6 +317,8 @@ export function matches(key: MatchKey, json: DicomJson): boolean {
       return values.some((value) => equals(key.vr, key.value, value));
     case 'list':
       return values.some((value) => key.values.some((wanted) => equals(key.vr, wanted, value)));
+    case 'every':
+      return key.values.every((wanted) => values.some((value) => equals(key.vr, wanted, value)));
     case 'wildcard':
       return values.some((value) =>
         key.vr === 'PN'

@@ -163,11 +163,11 @@ describe('user information (PS3.7 §D.3.3)', () => {
     expect([...found.relational]).toEqual([STUDY_ROOT_GET, PATIENT_ROOT_MOVE]);
   });
 
-  it('agrees to relational, combined date-time and fuzzy matching, not to more (PS3.4 §C.5.1.1)', () => {
+  it('agrees to relational, combined date-time, fuzzy, empty and multiple value matching, not to more (PS3.4 §C.5.1.1)', () => {
     const found = negotiate(
       request([], {
         extended: [
-          { sopClassUid: PATIENT_ROOT_FIND, info: Uint8Array.of(1, 1, 1, 1, 1) },
+          { sopClassUid: PATIENT_ROOT_FIND, info: Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 1) },
           { sopClassUid: STUDY_ROOT_FIND, info: Uint8Array.of(0, 1) },
           { sopClassUid: CT, info: Uint8Array.of(2, 0, 0, 0) },
         ],
@@ -175,12 +175,13 @@ describe('user information (PS3.7 §D.3.3)', () => {
       65536,
     );
     expect(found.accept.user.extended).toEqual([
-      { sopClassUid: PATIENT_ROOT_FIND, info: Uint8Array.of(1, 1, 1, 0, 0) },
+      { sopClassUid: PATIENT_ROOT_FIND, info: Uint8Array.of(1, 1, 1, 0, 0, 1, 1) },
       { sopClassUid: STUDY_ROOT_FIND, info: Uint8Array.of(0, 1) },
     ]);
     expect([...found.relational]).toEqual([PATIENT_ROOT_FIND]);
     expect([...found.combinedDateTime]).toEqual([PATIENT_ROOT_FIND, STUDY_ROOT_FIND]);
     expect([...found.fuzzy]).toEqual([PATIENT_ROOT_FIND]);
+    expect([...found.emptyValues, ...found.multipleValues]).toEqual([PATIENT_ROOT_FIND, PATIENT_ROOT_FIND]);
   });
 
   it.each([

@@ -66,6 +66,9 @@ export interface Negotiated {
   /** ... combined date-time matching (byte 2), ... fuzzy names (byte 3). */
   readonly combinedDateTime: ReadonlySet<string>;
   readonly fuzzy: ReadonlySet<string>;
+  /** ... empty value matching (byte 6), ... multiple value matching (byte 7). */
+  readonly emptyValues: ReadonlySet<string>;
+  readonly multipleValues: ReadonlySet<string>;
   /** Longest P-DATA-TF variable field the peer takes; 0 is no limit. */
   readonly peerMaxPdu: number;
   /** Operations the peer may have outstanding with us, 1 to MAX_WINDOW. */
@@ -168,6 +171,8 @@ export function negotiate(request: AssociateRequest, maxPdu: number, userAccepte
     relational: byte(0),
     combinedDateTime: byte(1),
     fuzzy: byte(2),
+    emptyValues: byte(5),
+    multipleValues: byte(6),
     peerMaxPdu: request.user.maxPdu,
     window: invoked,
     performs: performed,
@@ -188,17 +193,23 @@ function answerRoles(roles: readonly RoleSelection[]): RoleSelection[] {
   });
 }
 
+/** Bytes we agree to, by index. */
+const FIND_BYTES: ReadonlySet<number> = new Set([0, 1, 2, 5, 6]);
+const RETRIEVE_BYTES: ReadonlySet<number> = new Set([0]);
+
 /**
- * C-FIND: relational yes, combined date-time yes, fuzzy names yes, time zone adjustment and enhanced conversion no (PS3.4
- * §C.5.1.1). C-MOVE and C-GET: relational yes, enhanced conversion no (§C.5.2.1, §C.5.3.1). Composite Instance Root has none.
+ * C-FIND: relational, combined date-time, fuzzy names, empty and multiple value matching yes; time zone adjustment and enhanced
+ * conversion no (PS3.4 §C.5.1.1, Table C.5-2). C-MOVE and C-GET: relational yes, enhanced conversion no (§C.5.2.1, §C.5.3.1).
+ * Composite Instance Root has none.
  */
 function answerExtended(asked: readonly ExtendedNegotiation[]): ExtendedNegotiation[] {
   return asked.flatMap(({ sopClassUid, info }) => {
     const root = retrieveClass(sopClassUid)?.root;
-    const bytes = serviceOf(sopClassUid) === 'find' ? 3 : root === 'patient' || root === 'study' ? 1 : 0;
-    if (bytes === 0) return [];
-    const agreed = Uint8Array.from(info.subarray(0, 5), (value, index) =>
-      index < bytes && value === 1 ? 1 : 0,
+    const find = serviceOf(sopClassUid) === 'find';
+    if (!find && root !== 'patient' && root !== 'study') return [];
+    const bytes = find ? FIND_BYTES : RETRIEVE_BYTES;
+    const agreed = Uint8Array.from(info.subarray(0, find ? 7 : 5), (value, index) =>
+      bytes.has(index) && value === 1 ? 1 : 0,
     );
     return [{ sopClassUid, info: agreed }];
   });

@@ -98,6 +98,8 @@ export interface ArchiveQuery {
   /** Columns of the study list to sort by; default newest study first, then UID. */
   readonly order?: readonly { readonly tag: number; readonly descending: boolean }[] | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Count the matches behind `limit`, which costs: see `QueryAnswer.remaining`. */
+  readonly countRemaining?: boolean | undefined;
 }
 
 /** One match: DICOM JSON attributes, values as UTF-8 text, overlays merged. Counts and ModalitiesInStudy are included when asked. */
@@ -109,6 +111,8 @@ export interface QueryAnswer {
   readonly matches: readonly QueryMatch[];
   /** True when more matches exist than `limit` allowed. */
   readonly more: boolean;
+  /** How many more, when asked; MAX_COUNTED stands for as many or more. */
+  readonly remaining?: number | undefined;
   /** Tags that were asked to match but are not searchable here; they were ignored (Warning 299 / optional keys). */
   readonly ignoredKeys: readonly number[];
 }

@@ -162,6 +162,7 @@ function textCondition(
       return rangeCondition(key, column, columnTo, alias, statement);
     case 'universal':
     case 'sequence':
+    case 'every':
       return undefined;
     default:
       return key satisfies never;
@@ -215,6 +216,8 @@ function arrayCondition(key: MatchKey, column: string, statement: Statement): st
       return `${column} @> ARRAY[${statement.bind(key.value)}]::text[]`;
     case 'list':
       return `${column} && ${statement.bind(key.values)}::text[]`;
+    case 'every':
+      return `${column} @> ${statement.bind(key.values)}::text[]`;
     case 'wildcard':
       return `EXISTS (SELECT 1 FROM unnest(${column}) AS value WHERE ${like('value', statement.bind(likePattern(key.pattern)))})`;
     case 'empty':
@@ -309,6 +312,11 @@ function shapesOf(key: MatchKey): Record<string, unknown>[] | undefined {
       const all = key.values.map((value) => valueShapes(key.vr, value));
       if (all.length > MOST_SHAPES || all.some((shapes) => !shapes)) return undefined;
       return all.flatMap((shapes) => shapes!.map(one));
+    }
+    case 'every': {
+      // JSON arrays contain one another in any order: all values in one shape.
+      const all = key.values.map((value) => valueShapes(key.vr, value)?.[0]);
+      return all.includes(undefined) ? undefined : [{ [tagHex(key.tag)]: { Value: all } }];
     }
     case 'sequence': {
       let inner: Record<string, unknown>[] = [{}];

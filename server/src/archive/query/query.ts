@@ -21,6 +21,8 @@ const FETCH_ROWS = 200;
 const TIMEOUT_MS = 60_000;
 /** More than this in one answer is read with `stream`. */
 export const MAX_MATCHES = 50_000;
+/** Matches behind a page are counted up to this: nobody turns so many pages, and counting all would take as long as reading. */
+export const MAX_COUNTED = 10_000;
 
 const SOURCES: Readonly<Record<Level, string>> = {
   patient: 'patient p',
@@ -54,21 +56,38 @@ export class ArchiveSearch implements Query {
     const offset = query.offset ?? 0;
     const plan = planOf(query);
     const ignoredKeys = plan.conditions.ignored;
+    const counted = query.countRemaining === true;
     if (plan.conditions.rest.length === 0) {
       const { statement } = plan;
       const text = `${plan.text} LIMIT ${statement.bind(limit + 1)} OFFSET ${statement.bind(offset)}`;
       const rows = await this.#run(text, statement.values, query.signal);
       const more = rows.length > limit;
-      return { matches: rows.slice(0, limit).map((row) => fromRow(row, query)), more, ignoredKeys };
+      const remaining = more && counted ? await this.#count(query, offset + limit) : undefined;
+      const matches = rows.slice(0, limit).map((row) => fromRow(row, query));
+      return { matches, more, remaining, ignoredKeys };
     }
     const found: QueryMatch[] = [];
-    let skipped = 0;
+    let seen = 0;
     for await (const match of this.stream({ ...query, limit: undefined, offset: undefined })) {
-      if (skipped < offset) skipped += 1;
-      else if (found.length === limit) return { matches: found, more: true, ignoredKeys };
-      else found.push(match);
+      seen += 1;
+      if (seen > offset && found.length < limit) found.push(match);
+      else if (seen > offset && (!counted || seen >= offset + limit + MAX_COUNTED)) break;
     }
-    return { matches: found, more: false, ignoredKeys };
+    const remaining = Math.max(0, seen - offset - limit);
+    return { matches: found, more: remaining > 0, remaining: counted ? remaining : undefined, ignoredKeys };
+  }
+
+  /** Matches from an offset on, up to MAX_COUNTED. */
+  async #count(query: ArchiveQuery, offset: number): Promise<number> {
+    const statement = new Statement();
+    const from = fromOf(query, statement).text;
+    const some = `SELECT 1 ${from} LIMIT ${MAX_COUNTED} OFFSET ${statement.bind(offset)}`;
+    const rows = await this.#run(
+      `SELECT count(*) AS count FROM (${some}) AS counted`,
+      statement.values,
+      query.signal,
+    );
+    return Number(rows[0]?.['count'] ?? 0);
   }
 
   async #run(
@@ -149,12 +168,18 @@ function tooSlow(error: unknown): unknown {
 
 function planOf(query: ArchiveQuery): Plan {
   const statement = new Statement();
-  const { level } = query;
-  const conditions = conditionsOf(query.keys, level, query.fuzzy ?? false, statement);
-  const where = conditions.sql.length ? `WHERE ${conditions.sql.join(' AND ')}` : '';
-  const wanted = wantedTags(query);
-  const text = `SELECT ${selectList(level, wanted)} FROM ${SOURCES[level]} ${where} ORDER BY ${orderOf(query)}`;
+  const { text: from, conditions } = fromOf(query, statement);
+  const text = `SELECT ${selectList(query.level, wantedTags(query))} ${from} ORDER BY ${orderOf(query)}`;
   return { statement, text, conditions };
+}
+
+function fromOf(
+  { level, keys, fuzzy }: ArchiveQuery,
+  statement: Statement,
+): { readonly text: string; readonly conditions: Conditions } {
+  const conditions = conditionsOf(keys, level, fuzzy ?? false, statement);
+  const where = conditions.sql.length ? `WHERE ${conditions.sql.join(' AND ')}` : '';
+  return { text: `FROM ${SOURCES[level]} ${where}`, conditions };
 }
 
 /** Tags whose value costs a count of its own: only when asked. */

@@ -1,7 +1,8 @@
 /**
  * QIDO-RS: finding studies, series and instances.
  *
- * Source: PS3.18 §8.3.4 (query parameters), §10.6 (Search transaction), Table 10.6.1-2 (resources), PS3.4 §C.2.2.2.
+ * Source: PS3.18 §8.3.4 (query parameters and the texts of their warnings), §10.6 (Search transaction), Table 10.6.1-2 (resources),
+ *         PS3.4 §C.2.2.2 (matching).
  * Layer:  server/doors/dicomweb.
  */
 import { Readable } from 'node:stream';
@@ -9,10 +10,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { lookup, parseTag, tagText } from '@lightbox/core/dicom/dictionary.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
-import { type MatchKey, parseMatchKey, sequenceKey } from '@lightbox/core/dicom/matching.ts';
+import {
+  combineMoments,
+  hasMultipleMatching,
+  type MatchKey,
+  type MatchOptions,
+  NOT_KEYS,
+  parseMatchKey,
+  sequenceKey,
+} from '@lightbox/core/dicom/matching.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { toXml } from '@lightbox/core/dicom/xml.ts';
-import type { ArchiveQuery, ObjectScope, QueryMatch } from '../../archive/types.ts';
+import { MAX_COUNTED } from '../../archive/query/query.ts';
+import type { ArchiveQuery, ObjectScope, QueryAnswer, QueryMatch } from '../../archive/types.ts';
 import { acceptOf, instancePath, principalOf, rootUrl, sendMultipart } from './answer.ts';
 import { type DoorContext, scopeOf } from './context.ts';
 import { covers } from './media.ts';
@@ -25,7 +35,7 @@ export const MAX_RESULTS = 10_000;
 const MAX_PARAMETERS = 200;
 const MAX_PATH_DEPTH = 8;
 /** Parameters of other sections that have no meaning for matching (§8.3.3.1, §8.3.3.2). */
-const NOT_KEYS = new Set(['accept', 'charset']);
+const NEGOTIATION = new Set(['accept', 'charset']);
 
 type QueryText = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -44,8 +54,11 @@ export interface ParsedSearch {
 export function parseSearch(level: SearchLevel, scope: ObjectScope, text: QueryText): ParsedSearch {
   const entries = Object.entries(text);
   if (entries.length > MAX_PARAMETERS) throw new Fault('BAD_REQUEST', { problem: 'too many parameters' });
-  const options = { emptyValues: flag(text, 'emptyvaluematching') };
-  const multiple = flag(text, 'multiplevaluematching');
+  const options: MatchOptions = {
+    emptyValues: flag(text, 'emptyvaluematching'),
+    multipleValues: flag(text, 'multiplevaluematching'),
+  };
+  const fuzzy = flag(text, 'fuzzymatching');
   const keys: MatchKey[] = [];
   const warnings: string[] = [];
   const include = new Set<number>();
@@ -64,31 +77,42 @@ export function parseSearch(level: SearchLevel, scope: ObjectScope, text: QueryT
         else if (tag === undefined) ignored += 1;
         else include.add(tag);
       }
-    } else if (!PARAMETERS.has(name) && !NOT_KEYS.has(name)) {
+    } else if (!PARAMETERS.has(name) && !NEGOTIATION.has(name)) {
       const path = name.split('.').map(parseTag);
-      if (path.length > MAX_PATH_DEPTH || path.some((tag) => tag === undefined)) {
+      if (path.length > MAX_PATH_DEPTH || path.some((tag) => tag === undefined || NOT_KEYS.has(tag))) {
         ignored += 1;
         continue;
       }
       // The same attribute again means both at once (§8.3.4.1 has it once; a client that repeats it wants both).
-      for (const value of values) keys.push(keyAt(path as number[], value, options, multiple));
+      for (const value of values) keys.push(keyAt(path as number[], value, options));
     }
   }
   if (ignored > 0)
     warnings.push(`${ignored} parameter(s) of the request are not known here and have been ignored`);
+  // Names other than the patient's have no index of words.
+  if (
+    fuzzy &&
+    keys.some(({ vr, tag, kind }) => vr === 'PN' && tag !== Tags.PatientName && kind !== 'universal')
+  )
+    warnings.push(NO_FUZZY);
   const limit = integer(text, 'limit');
   return {
     query: {
       level,
-      keys,
+      // Always (§8.3.4.1.1).
+      keys: combineMoments(keys),
       include: all ? 'all' : [...include],
-      fuzzy: flag(text, 'fuzzymatching'),
+      fuzzy,
       limit: Math.min(limit ?? MAX_RESULTS, MAX_RESULTS),
       offset: integer(text, 'offset') ?? 0,
+      countRemaining: true,
     },
     warnings,
   };
 }
+
+/** (§8.3.4.2) */
+const NO_FUZZY = 'The fuzzymatching parameter is not supported. Only literal matching has been performed.';
 
 const PARAMETERS = new Set([
   'includefield',
@@ -100,17 +124,14 @@ const PARAMETERS = new Set([
 ]);
 
 /** A key from `tag.tag.tag=value`: the last is the attribute, those before it sequences (§8.3.4.1). */
-function keyAt(
-  path: readonly number[],
-  value: string,
-  options: { emptyValues: boolean },
-  multiple: boolean,
-): MatchKey {
+function keyAt(path: readonly number[], value: string, options: MatchOptions): MatchKey {
   const [tag = 0, ...rest] = path;
-  if (rest.length > 0) return sequenceKey(tag, [keyAt(rest, value, options, multiple)]);
+  if (rest.length > 0) return sequenceKey(tag, [keyAt(rest, value, options)]);
   const vr = lookup(tag)?.vr ?? 'LO';
   if (vr === 'SQ') return sequenceKey(tag, []);
-  const separator = vr === 'UI' || multiple ? /[,\\]/ : /\\/;
+  // A comma is part of a text, but where several values are agreed on (§8.3.4.1).
+  const listed = vr === 'UI' || (options.multipleValues === true && hasMultipleMatching(tag, vr));
+  const separator = listed ? /[,\\]/ : /\\/;
   return parseMatchKey(tag, vr, value.split(separator), options);
 }
 
@@ -161,24 +182,31 @@ export async function search(
       matches: answer.matches.length,
     },
   });
-  const notes = [...warnings];
-  if (answer.ignoredKeys.length > 0)
-    notes.push(
-      `These attributes cannot be matched here and have been ignored: ${answer.ignoredKeys.map(tagText).join(' ')}`,
-    );
-  if (answer.more) notes.push('There are additional results that can be requested');
+  const root = rootUrl(request, context.prefix);
+  const notes = [...warnings, ...notesOn(answer)];
   if (notes.length > 0)
     reply.header(
       'warning',
-      notes.map((note) => `299 ${request.host}${context.prefix}: "${note}"`),
+      notes.map((note) => `299 ${root}: ${note}`),
     );
   reply.header('cache-control', 'private, no-store');
   if (answer.matches.length === 0) return reply.status(204).send();
-  const root = rootUrl(request, context.prefix);
   if (!covers(form, 'application/dicom+json'))
     return sendMultipart(request, reply, 'application/dicom+xml', xmlParts(answer.matches, root, level));
   reply.header('content-type', 'application/dicom+json');
   return reply.send(Readable.from(jsonChunks(answer.matches, root, level), { objectMode: false }));
+}
+
+function notesOn({ ignoredKeys, more, remaining = 0 }: QueryAnswer): string[] {
+  const notes: string[] = [];
+  if (ignoredKeys.length > 0)
+    notes.push(
+      `These attributes cannot be matched here and have been ignored: ${ignoredKeys.map(tagText).join(' ')}`,
+    );
+  // §8.3.4.4.1, with the number as far as it was counted.
+  const count = remaining >= MAX_COUNTED ? `at least ${MAX_COUNTED}` : String(remaining);
+  if (more) notes.push(`There are ${count} additional results that can be requested`);
+  return notes;
 }
 
 /** Matches written in one chunk, so that a million rows never are one string. */

@@ -8,7 +8,7 @@ import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
 import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
 import { type DicomJson, fromJson } from '@lightbox/core/dicom/json.ts';
-import { combineDateTime, matchKeysOf } from '@lightbox/core/dicom/matching.ts';
+import { combineMoments, matchKeysOf } from '@lightbox/core/dicom/matching.ts';
 import { readDataSet } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { text, texts } from '@lightbox/core/dicom/values.ts';
@@ -30,15 +30,6 @@ const UNIQUE: Readonly<Record<Level, number>> = {
   instance: Tags.SOPInstanceUID,
 };
 const UTF_8 = 'ISO_IR 192';
-
-/** Date and time of the same moment: with combined matching agreed, ranges on both are one span (PS3.4 §C.2.2.2.5.1). */
-const MOMENTS: readonly (readonly [date: number, time: number])[] = [
-  [Tags.StudyDate, Tags.StudyTime],
-  [Tags.SeriesDate, Tags.SeriesTime],
-  [Tags.AcquisitionDate, Tags.AcquisitionTime],
-  [Tags.ContentDate, Tags.ContentTime],
-  [Tags.PerformedProcedureStepStartDate, Tags.PerformedProcedureStepStartTime],
-];
 
 export class FindTask implements Task {
   readonly #parts: DoorParts;
@@ -128,13 +119,13 @@ export class FindTask implements Task {
         if (values.length !== 1) throw new Fault('QUERY_KEY', { what: `unique key of the ${above} level` });
       }
     }
-    let keys = matchKeysOf(identifier);
-    if (negotiated.combinedDateTime.has(sopClass)) {
-      for (const [date, time] of MOMENTS) keys = combineDateTime(keys, date, time);
-    }
+    const keys = matchKeysOf(identifier, {
+      emptyValues: negotiated.emptyValues.has(sopClass),
+      multipleValues: negotiated.multipleValues.has(sopClass),
+    });
     return {
       level,
-      keys,
+      keys: negotiated.combinedDateTime.has(sopClass) ? combineMoments(keys) : keys,
       include: [...identifier.elements.keys()],
       fuzzy: negotiated.fuzzy.has(sopClass),
       signal: this.#stop.signal,
