@@ -10,25 +10,20 @@
 import { Fault } from '../../base/fault.ts';
 import type { DataSet, Element, Tag } from '../data-set.ts';
 import { creatorTagOf, isPrivate, isPrivateCreator } from '../dictionary.ts';
-import { dataSet, dataSetOf, makeElement } from '../element.ts';
+import { dataSetOf, makeElement } from '../element.ts';
 import { Tags } from '../tags.gen.ts';
-import { ascii, effectiveVr, elementTexts, text, texts } from '../values.ts';
+import { ascii, effectiveVr, elementTexts, text } from '../values.ts';
 import { VR_FACTS, type Vr } from '../vr.ts';
 import { cleanText, REMOVED } from './clean-text.ts';
 import { dummyElement, dummyItem } from './dummies.ts';
-import { gatherIdentifiers, type Identifiers, repeatsIdentity, repeatsValue } from './identifiers.ts';
+import { areFreeNumbers, isCalm, isCoded, isFree, isSilent } from './harmless.ts';
+import { gatherIdentifiers, type Identifiers } from './identifiers.ts';
+import { marks } from './marks.ts';
 import { type DeviceRule, type PixelPlan, planPixels } from './pixels.ts';
-import {
-  type Action,
-  checkOptions,
-  chooseAction,
-  type DeidentifyOption,
-  METHOD_CODES,
-  profileRow,
-} from './profile.ts';
+import { type Action, checkOptions, chooseAction, type DeidentifyOption, profileRow } from './profile.ts';
 import { dateShift, type KeyedHash, mapAe, mapUid, patientPseudonym } from './pseudonyms.ts';
 import type { Rectangle } from './rectangles.ts';
-import { safePrivateVr } from './safe-private.ts';
+import { type Declared, declaredSafe, safePrivate } from './safe-private.ts';
 import { shiftDate, shiftDateTime } from './shift-dates.ts';
 import { unlistedRule } from './unlisted.ts';
 
@@ -53,14 +48,15 @@ export interface Deidentified {
   readonly patient: { readonly name: string; readonly id: string };
 }
 
-/** Software that did it, for (0012,0063); a new edition of the table is a new text. */
-const METHOD = 'Lightbox, PS3.15 Annex E 2024e';
-
 interface Work {
   readonly request: DeidentifyRequest;
   readonly options: ReadonlySet<DeidentifyOption>;
   readonly identifiers: Identifiers | undefined;
   readonly shiftDays: number;
+  /** Private blocks that their makers call harmless. */
+  readonly declared: Declared;
+  /** Nothing is to be hidden in the pixels, so that pictures in private elements may stay too. */
+  readonly calmPixels: boolean;
   readonly original: { readonly id: string | undefined; readonly name: string | undefined };
   readonly patient: { readonly name: string; readonly id: string };
 }
@@ -84,6 +80,9 @@ export function deidentify(ds: DataSet, request: DeidentifyRequest): Deidentifie
     options,
     identifiers: gatherIdentifiers(ds, options),
     shiftDays: options.has('retainModifiedDates') ? dateShift(key, hash) : 0,
+    declared: options.has('retainSafePrivate') ? declaredSafe(ds) : new Map(),
+    calmPixels:
+      (pixels.verdict === 'none' || pixels.verdict === 'clean') && !options.has('cleanVisualFeatures'),
     original: { id: text(ds, Tags.PatientID), name: text(ds, Tags.PatientName) },
     patient: request.pseudonym ?? { name: pseudonym, id: pseudonym },
   };
@@ -142,17 +141,44 @@ function cleanSet(ds: DataSet, work: Work): DataSet {
   return dataSetOf(kept, ds.charsets, ds.littleEndian);
 }
 
+/** A private element stays when it is known to be harmless and its value, looked at, is. */
 function cleanPrivate(element: Element, ds: DataSet, work: Work): Element | undefined {
   if (isPrivateCreator(element.tag) || !work.options.has('retainSafePrivate')) return undefined;
-  const vr = safePrivateVr(element, ds);
+  const safe = safePrivate(element, ds, work.declared);
+  if (!safe) return undefined;
+  const { vr } = safe;
+  if (vr === 'SQ') return recurse(element, work);
   // A UN value is little endian always, which a big endian data set could not say after its VR is named.
-  if (vr === undefined || !element.bytes || (element.vr !== vr && !ds.littleEndian)) return undefined;
+  if (!element.bytes || (element.vr !== vr && !ds.littleEndian)) return undefined;
   const listed = { ...element, vr };
-  const { kind } = VR_FACTS[vr];
-  if (kind === 'number') return VR_FACTS[vr].unit > 1 ? listed : undefined;
-  const values = elementTexts(listed, ds);
-  const fits = vr === 'LO' || vr === 'SH' ? isCalm(values, work) : values.every((one) => isCoded(one, vr));
-  return fits ? listed : undefined;
+  return isHarmless(listed, safe.version, ds, work) ? keptPrivate(listed, safe.version, ds, work) : undefined;
+}
+
+function keptPrivate(element: Element, version: boolean, ds: DataSet, work: Work): Element {
+  return element.vr === 'UI' && !version && !work.options.has('retainUids')
+    ? mapped(element, ds, work)
+    : element;
+}
+
+function isHarmless(element: Element, version: boolean, ds: DataSet, work: Work): boolean {
+  const { vr } = element;
+  const { identifiers } = work;
+  const values = (): string[] => elementTexts(element, ds);
+  switch (VR_FACTS[vr].kind) {
+    case 'number':
+      return areFreeNumbers(element, ds, identifiers);
+    case 'bytes':
+      // Pictures are kept in them, whose pixels nobody blackens.
+      return work.calmPixels && isSilent(element.bytes ?? new Uint8Array(0), identifiers);
+    case 'items':
+      return true;
+    case 'text':
+      break;
+  }
+  if (vr === 'UI') return values().every((one) => /^[0-9.]*$/.test(one) && (!version || one.length <= 16));
+  if (vr === 'CS' || vr === 'DS' || vr === 'IS')
+    return values().every((one) => isCoded(one, vr)) && isFree(values(), identifiers);
+  return isCalm(values(), identifiers);
 }
 
 function cleanElement(element: Element, ds: DataSet, work: Work): Element | undefined {
@@ -311,7 +337,7 @@ function cleanUnlisted(element: Element, ds: DataSet, work: Work): Element | und
       if (options.has('retainModifiedDates')) return cleaned(element, vr, 'D', ds, work);
       return options.has('retainFullDates') ? element : dummied(element, vr, ds, work);
     case 'technical':
-      return element.bytes && isCalm(elementTexts(element, ds), work)
+      return element.bytes && isCalm(elementTexts(element, ds), work.identifiers)
         ? element
         : dummied(element, vr, ds, work);
     case 'text': {
@@ -326,33 +352,14 @@ function cleanUnlisted(element: Element, ds: DataSet, work: Work): Element | und
       const values = ascii(element.bytes ?? new Uint8Array(0)).split('\\');
       // The meaning of the pixels hangs on group 0028, and its codes are read by every reader before they are believed.
       const fits = tag >>> 16 === 0x0028 && vr === 'CS' && values.every((one) => one.length <= 16);
-      return element.bytes && (fits || values.every((one) => isCoded(one, vr))) && isFree(values, work)
+      return element.bytes &&
+        (fits || values.every((one) => isCoded(one, vr))) &&
+        isFree(values, work.identifiers)
         ? element
         : emptied(element, vr);
     }
   }
 }
-
-/** A legal code or number (PS3.5 Table 6.2-1), which leaves no room for a name in small letters or a sentence. */
-function isCoded(value: string, vr: Vr): boolean {
-  const plain = value.replace(/[ \0]+$/, '').replace(/^ +/, '');
-  switch (vr) {
-    case 'CS':
-      return /^[A-Z0-9 _]{0,16}$/.test(plain);
-    case 'AS':
-      return /^(\d{3}[DWMY])?$/.test(plain);
-    default:
-      return /^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)?$/.test(plain);
-  }
-}
-
-/** No whole value of the patient's is in it; of plain numbers only long ones count, which are equal by no accident. */
-const isFree = (values: readonly string[], { identifiers }: Work): boolean =>
-  identifiers !== undefined &&
-  !values.some((value) => /[A-Z]|^\s*\d{6,}\s*$/.test(value) && repeatsValue(value, identifiers));
-
-const isCalm = (values: readonly string[], { identifiers }: Work): boolean =>
-  identifiers !== undefined && !values.some((value) => repeatsIdentity(value, identifiers));
 
 const made = (tag: Tag, vr: Vr, values: readonly string[], ds: DataSet): Element =>
   makeElement(tag, values.length === 1 && values[0] === '' ? [] : values, {
@@ -360,44 +367,3 @@ const made = (tag: Tag, vr: Vr, values: readonly string[], ds: DataSet): Element
     charsets: ds.charsets,
     littleEndian: ds.littleEndian,
   });
-
-/** §E.1.1 step 6, and what the options say about dates and pixels (§E.3.1, §E.3.2, §E.3.6; PS3.3 §C.12.1.1, §C.7.6.1). */
-function marks(ds: DataSet, options: ReadonlySet<DeidentifyOption>, pixels: PixelPlan): Element[] {
-  const codes = new Set<string>(
-    (Object.keys(METHOD_CODES) as (keyof typeof METHOD_CODES)[])
-      .filter((name) => name === 'basic' || options.has(name))
-      .map((name) => METHOD_CODES[name][0]),
-  );
-  const known: ReadonlyMap<string, string> = new Map(Object.values(METHOD_CODES));
-  // An object that was de-identified before keeps the codes it has.
-  for (const item of ds.elements.get(Tags.DeidentificationMethodCodeSequence)?.items ?? []) {
-    const earlier = text(item, Tags.CodeValue) ?? '';
-    if (known.has(earlier) && texts(item, Tags.CodingSchemeDesignator)[0] === 'DCM') codes.add(earlier);
-  }
-  const before = text(ds, Tags.LongitudinalTemporalInformationModified);
-  const dates = options.has('retainModifiedDates')
-    ? 'MODIFIED'
-    : !options.has('retainFullDates')
-      ? 'REMOVED'
-      : before === 'MODIFIED' || before === 'REMOVED'
-        ? before
-        : 'UNMODIFIED';
-  const out = [
-    makeElement(Tags.PatientIdentityRemoved, 'YES'),
-    makeElement(Tags.DeidentificationMethod, METHOD),
-    makeElement(
-      Tags.DeidentificationMethodCodeSequence,
-      [...codes]
-        .sort()
-        .map((code) =>
-          dataSet({ CodeValue: code, CodingSchemeDesignator: 'DCM', CodeMeaning: known.get(code) ?? code }),
-        ),
-    ),
-    makeElement(Tags.LongitudinalTemporalInformationModified, dates),
-  ];
-  if (pixels.verdict !== 'none') {
-    if (options.has('cleanPixelData')) out.push(makeElement(Tags.BurnedInAnnotation, 'NO'));
-    if (options.has('cleanVisualFeatures')) out.push(makeElement(Tags.RecognizableVisualFeatures, 'NO'));
-  }
-  return out;
-}

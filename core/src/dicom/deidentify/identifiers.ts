@@ -85,6 +85,8 @@ export function gatherIdentifiers(
 
 /** Texts remembered; an object with more different ones is slower, and no larger in memory. */
 const MAX_KNOWN = 10_000;
+/** Longer ones are reports and files, which are said once. */
+const MAX_KNOWN_TEXT = 1024;
 
 /** Whether a text repeats one of the whole values: as words of its own, or anywhere when it is long enough to be no accident. */
 export function repeatsValue(text: string, identifiers: Identifiers): boolean {
@@ -93,7 +95,7 @@ export function repeatsValue(text: string, identifiers: Identifiers): boolean {
   if (before !== undefined) return before;
   const plain = ` ${wordsOf(text).join(' ')} `;
   const found = values.some((value) => plain.includes(value.length >= 6 ? value : ` ${value} `));
-  if (known.size < MAX_KNOWN) known.set(text, found);
+  if (known.size < MAX_KNOWN && text.length <= MAX_KNOWN_TEXT) known.set(text, found);
   return found;
 }
 
