@@ -10,21 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
 import { ARCHIVES, PEER, stopped } from './support/archives.ts';
-import { contextProfile, dumpUids, run, storescu, temporaryFolder } from './support/dcmtk.ts';
+import { dumpUids, run, temporaryFolder } from './support/dcmtk.ts';
 import { ctImage, EXPLICIT, writeImages, type WrittenImage } from './support/images.ts';
-import { ADMINISTRATOR, freePort, Lightbox } from './support/lightbox.ts';
+import { freePort } from './support/lightbox.ts';
+import { type Row, Side } from './support/transfers.ts';
 import { CT, dataSetOfFile } from './support/wire.ts';
-
-interface Row {
-  readonly id: string;
-  readonly state: string;
-  readonly total: number;
-  readonly sent: number;
-  readonly failed: number;
-  readonly attempts: number;
-  readonly code: string | null;
-  readonly advice: string | null;
-}
 
 const hashOf = (file: string): string =>
   createHash('sha256')
@@ -34,63 +24,6 @@ const hashesIn = (folder: string): string[] =>
   readdirSync(folder)
     .map((name) => hashOf(join(folder, name)))
     .sort();
-const PATIENCE = { timeout: 60_000, interval: 100 };
-
-/** A Lightbox with what these tests ask of it. */
-class Side {
-  box!: Lightbox;
-  cookie = '';
-
-  async start(env: Record<string, string> = {}): Promise<void> {
-    this.box = await Lightbox.ready({ env: { LIGHTBOX_TRANSFER_RETRY_SECONDS: '1', ...env } });
-    this.cookie = await this.box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
-  }
-
-  async post<T>(path: string, body: unknown): Promise<T> {
-    const answer = await this.box.post(path, body, { cookie: this.cookie });
-    expect(answer.ok, await answer.clone().text()).toBe(true);
-    return (await answer.json()) as T;
-  }
-
-  async device(draft: Record<string, unknown>): Promise<string> {
-    return (await this.post<{ id: string }>('/api/devices', { host: '127.0.0.1', ...draft })).id;
-  }
-
-  async store(images: readonly { file: string }[], folder: string): Promise<void> {
-    const profile = contextProfile(folder, EXPLICIT, [CT]);
-    const files = images.map(({ file }) => file);
-    const { answers } = await storescu(this.box.dicomPort, files, profile);
-    expect([...answers.values()].filter((answer) => answer === 'Success')).toHaveLength(images.length);
-  }
-
-  async upload(file: string): Promise<void> {
-    const answer = await fetch(`${this.box.url}/api/upload?name=a`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${this.box.key}`, 'content-type': 'application/dicom' },
-      body: readFileSync(file),
-    });
-    expect(await answer.text()).toContain('"stored"');
-  }
-
-  send(deviceId: string, studyUid: string): Promise<Row> {
-    return this.post('/api/transfers', { deviceId, scopes: [{ studyUid }] });
-  }
-
-  async row(id: string): Promise<Row> {
-    const answer = await fetch(`${this.box.url}/api/transfers?limit=200`, {
-      headers: { cookie: this.cookie },
-    });
-    const { items } = (await answer.json()) as { items: Row[] };
-    const found = items.find((one) => one.id === id);
-    if (!found) throw new Error(`no transfer ${id}`);
-    return found;
-  }
-
-  async until(id: string, state: string): Promise<Row> {
-    await expect.poll(async () => (await this.row(id)).state, PATIENCE).toBe(state);
-    return this.row(id);
-  }
-}
 
 /** DCMTK's storescp on a port of its own, keeping data sets as they come. */
 async function storescp(port: number, folder: string, more: readonly string[] = []): Promise<ChildProcess> {

@@ -1,6 +1,7 @@
 /** Archives of other people, with their data in a temporary folder: DCMTK's dcmqrscp and Orthanc. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { program } from '../../tools/testing.ts';
@@ -63,6 +64,47 @@ export const ARCHIVES: readonly Archive[] = [
     },
   },
 ];
+
+export interface WebService {
+  readonly child: ChildProcess;
+  /** Of its DICOMweb root. */
+  readonly url: string;
+}
+
+/** Orthanc with its DICOMweb server, which wants a user and a password. */
+export async function orthancWeb(
+  folder: string,
+  user: { readonly name: string; readonly password: string },
+): Promise<WebService> {
+  const port = await freePort();
+  const config = {
+    ...{ StorageDirectory: folder, IndexDirectory: folder, DicomServerEnabled: false, HttpPort: port },
+    ...{ RemoteAccessAllowed: true, AuthenticationEnabled: true },
+    RegisteredUsers: { [user.name]: user.password },
+    ...{ Plugins: [ORTHANC_DICOMWEB], DicomWeb: { Enable: true, Root: '/dicom-web/' } },
+  };
+  writeFileSync(join(folder, 'orthanc.json'), JSON.stringify(config));
+  const child = spawn(program('Orthanc') ?? 'Orthanc', [join(folder, 'orthanc.json')], { stdio: 'ignore' });
+  for (let tries = 0; tries < 300; tries += 1) {
+    if (await listening(port)) return { child, url: `http://127.0.0.1:${port}/dicom-web` };
+    await sleep(100);
+  }
+  child.kill();
+  throw new Error('Orthanc did not start');
+}
+
+/** Of the Debian package orthanc-dicomweb. */
+export const ORTHANC_DICOMWEB = '/usr/share/orthanc/plugins/libOrthancDicomWeb.so';
+
+const listening = (port: number): Promise<boolean> =>
+  new Promise((settle) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      settle(true);
+    });
+    socket.once('error', () => settle(false));
+  });
 
 async function answering(child: ChildProcess, port: number, aeTitle: string): Promise<ChildProcess> {
   for (let tries = 0; tries < 200; tries += 1) {

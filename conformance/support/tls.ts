@@ -1,6 +1,8 @@
 /** Keys and certificates as files, for programs that take them so. */
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { issue, makeAuthority, type Pair } from '../../server/src/identity/x509.ts';
 import type { Lightbox } from './lightbox.ts';
 import { run } from './dcmtk.ts';
@@ -27,6 +29,41 @@ export async function issueFor(
   const answer = await box.post('/api/certificates/issued', { commonName, names }, { cookie });
   if (!answer.ok) throw new Error(`not issued: ${answer.status} ${await answer.text()}`);
   return (await answer.json()) as Pair & { authority: string; fingerprint: string };
+}
+
+/** TLS in front of a web server, as a reverse proxy does it: wants a certificate of `clients` when those are given. */
+export async function tlsInFront(
+  url: string,
+  { certificate, privateKey }: Pair,
+  clients?: string,
+): Promise<{ readonly url: string; readonly shown: (string | undefined)[]; close(): void }> {
+  const { port } = new URL(url);
+  const shown: (string | undefined)[] = [];
+  const server = createServer(
+    {
+      ...{ cert: certificate, key: privateKey },
+      ...(clients === undefined ? {} : { requestCert: true, rejectUnauthorized: true, ca: clients }),
+    },
+    (socket) => {
+      shown.push(new Map(Object.entries(socket.getPeerCertificate())).get('fingerprint256') as string);
+      const behind = connect(Number(port), '127.0.0.1');
+      socket.pipe(behind).pipe(socket);
+      for (const one of [socket, behind])
+        one.on('error', () => {
+          socket.destroy();
+          behind.destroy();
+        });
+    },
+  );
+  server.on('tlsClientError', () => undefined);
+  await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
+  const address = server.address();
+  const at = typeof address === 'object' && address ? address.port : 0;
+  return {
+    url: url.replace(`http://127.0.0.1:${port}`, `https://127.0.0.1:${at}`),
+    shown,
+    close: () => void server.close(),
+  };
 }
 
 /** An authority of another house and what it issues, at any time. */

@@ -14,15 +14,19 @@ import { openExports } from './archive/export/exports.ts';
 import { openImports } from './archive/import/imports.ts';
 import { meterIngest } from './archive/meter.ts';
 import { createTransfers } from './archive/transfers/transfers.ts';
+import { eitherWay } from './archive/transfers/ways.ts';
 import { createRenderer } from './archive/render/renderer.ts';
 import { apiDoor } from './doors/api/door.ts';
+import { webCarrier } from './doors/dicomweb/client/carrier.ts';
+import { tryService, webAdvice } from './doors/dicomweb/client/reach.ts';
+import * as web from './doors/dicomweb/client/search.ts';
 import { dicomwebDoor } from './doors/dicomweb/door.ts';
 import { availabilityPort } from './doors/dimse/availability-port.ts';
 import { commitmentPort } from './doors/dimse/commit-port.ts';
 import { dimseCarrier } from './doors/dimse/carrier.ts';
 import { startDimseDoor } from './doors/dimse/door.ts';
 import { adviceFor, echoDevice } from './doors/dimse/reach.ts';
-import { searchSeries, searchStudies } from './doors/dimse/remote-search.ts';
+import * as dimseSearch from './doors/dimse/remote-search.ts';
 import { dialOf } from './doors/dimse/tls-client.ts';
 import { webDoor } from './doors/web/door.ts';
 import { createApiKeys } from './identity/api-keys.ts';
@@ -135,8 +139,9 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const { dataDir } = config;
     const imports = await openImports({ database, ingest: archive.ingest, room: archive.room, dataDir });
     const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
-    const asking = { config: config.dicom, certificates };
-    const carrier = askAfterSending(dimseCarrier({ ...asking, archive, renderer, audit, log }), {
+    const asking = { config: config.dicom, certificates, devices };
+    const carrying = { ...asking, archive, renderer, audit, log };
+    const carrier = askAfterSending(eitherWay(dimseCarrier(carrying), webCarrier(carrying)), {
       ...{ commitments, log },
     });
     const transfers = createTransfers({
@@ -186,12 +191,25 @@ export async function start(config: Config, log: Log): Promise<Running> {
         transfers,
       },
       remote: {
-        studies: (device, keys, limit, signal) => searchStudies(asking, device, keys, limit, signal),
-        series: (device, studyUid, signal) => searchSeries(asking, device, studyUid, signal),
-        adviceFor: (fault) => adviceFor(fault, aeTitle),
+        studies: (device, keys, limit, signal) =>
+          (device.dicomweb ? web : dimseSearch).searchStudies(asking, device, keys, limit, signal),
+        series: (device, studyUid, signal) =>
+          (device.dicomweb ? web : dimseSearch).searchSeries(asking, device, studyUid, signal),
+        adviceFor: (fault) =>
+          fault.code.startsWith('DIMSE_') ? adviceFor(fault, aeTitle) : webAdvice(fault),
       },
-      echo: (device) =>
-        echoDevice(device, aeTitle, dialOf(device, aeTitle, certificates, config.dicom.tls.profile)),
+      echo: async (device) => {
+        const dial = dialOf(device, aeTitle, certificates, config.dicom.tls.profile);
+        if (!device.dicomweb) return echoDevice(device, aeTitle, dial);
+        const byWeb = await tryService(asking, device);
+        if (device.host === undefined || device.port === undefined) return byWeb;
+        const byDimse = await echoDevice(device, aeTitle, dial);
+        return {
+          ok: byWeb.ok && byDimse.ok,
+          milliseconds: byWeb.milliseconds + byDimse.milliseconds,
+          diagnosis: `DICOMweb: ${byWeb.diagnosis} DIMSE: ${byDimse.diagnosis}`,
+        };
+      },
       dicomDoor: () => ({
         ...{
           port: dimse.port,

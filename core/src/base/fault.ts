@@ -70,6 +70,11 @@ export const FAULTS = {
     0x0110,
     'The certificates do not form a chain: each has to be issued by the one after it.',
   ),
+  DEVICE_SECRET: row(
+    400,
+    0x0110,
+    'Enter the password or token: a kept one stays with the address and the user it was entered for.',
+  ),
   CERTIFICATE_NONE: row(409, 0x0110, 'There is no certificate authority of our own yet. Make one first.'),
   CERTIFICATE_KNOWN: row(409, 0x0111, 'This certificate is trusted already.'),
   AE_KNOWN: row(409, 0x0111, 'This is one of our AE titles already.'),
@@ -225,6 +230,10 @@ export const FAULTS = {
     0xa702,
     'The destination refused some objects. They would be refused again: look at the reason, then try again or put it away.',
   ),
+  WEB_UNREACHABLE: row(502, 0x0110, 'The DICOMweb server cannot be reached.'),
+  WEB_TIMEOUT: row(504, 0x0110, 'The DICOMweb server did not answer in time.'),
+  WEB_STATUS: row(502, 0x0110, 'The DICOMweb server answered with an HTTP status that says no.'),
+  WEB_ANSWER: row(502, 0x0110, 'The answer is not one that DICOMweb allows: it was not believed.'),
   TRANSFER_MISSING: row(502, 0xa702, 'The archive says that it sent everything, but not everything came.'),
   // --- messages between DICOM programs (core/dimse)
   PDU_TYPE: row(400, 0xc000, 'The peer sent a message of a kind that DICOM does not have.'),

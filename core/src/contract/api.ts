@@ -444,6 +444,26 @@ export const BoundCertificate = z.discriminatedUnion('by', [
   z.object({ by: z.literal('fingerprint'), fingerprint: Fingerprint }),
   z.object({ by: z.literal('subject'), subject: z.string().min(1).max(500), authority: Fingerprint }),
 ]);
+/** Its DICOMweb service: the URL before `/studies`. The secret comes in and never goes out. */
+export const WebAddress = z.object({
+  url: z
+    .url({ protocol: /^https?$/, hostname: /./ })
+    .max(1000)
+    .refine((url) => !/[?#]/.test(url) && !/^https?:\/\/[^/]*@/.test(url), 'no user, query or fragment'),
+  auth: z.enum(['none', 'basic', 'bearer']).default('none'),
+  user: z
+    .string()
+    .max(200)
+    .regex(/^[^:\x00-\x1f\x7f]*$/)
+    .default(''),
+  /** Password or token; left out: the one that is kept. */
+  secret: z
+    .string()
+    .min(1)
+    .max(8192)
+    .regex(/^[^\x00-\x1f\x7f]*$/)
+    .optional(),
+});
 export const DeviceInput = z.object({
   aeTitle: AeTitle,
   description: z.string().max(200).default(''),
@@ -460,8 +480,13 @@ export const DeviceInput = z.object({
   /** Which of our AE titles it may call; empty: all. */
   calledAes: z.array(AeTitle).max(50).default([]),
   offers: z.array(DeviceOffer).default(['store']),
+  /** Objects travel to it and from it by DICOMweb; null: by DIMSE. */
+  dicomweb: WebAddress.nullable().default(null),
 });
-export const Device = DeviceInput.extend({ id: z.string() });
+export const Device = DeviceInput.extend({
+  id: z.string(),
+  dicomweb: WebAddress.omit({ secret: true }).extend({ url: z.string(), hasSecret: z.boolean() }).nullable(),
+});
 export const RefusedDevice = z.object({
   callingAe: z.string(),
   calledAe: z.string(),

@@ -14,9 +14,9 @@ import type { Documents } from './documents.ts';
 import type { Presence } from './presence.ts';
 import type { Studies } from './studies.ts';
 
-/** Who brought an object; kept in the journal record and the audit trail. */
+/** Who brought an object; kept in the journal record and the audit trail. wado: we fetched it. */
 export interface IngestSource {
-  readonly kind: 'dimse' | 'stow' | 'upload' | 'import';
+  readonly kind: 'dimse' | 'stow' | 'upload' | 'import' | 'wado';
   /** Calling AE title, user id or API key id. */
   readonly by: string;
   readonly remoteAddress: string;

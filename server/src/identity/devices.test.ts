@@ -7,7 +7,15 @@ import type { Channel, Device, Principal } from './types.ts';
 const by: Principal = { kind: 'user', id: 'u', name: 'U', roles: ['administrator'], remoteAddress: '::1' };
 const device = (aeTitle: string): Omit<Device, 'id'> => ({
   ...{ aeTitle, description: '', host: undefined, port: undefined, checkAddress: false, verbs: ['echo'] },
-  ...{ tls: false, tlsOnly: false, certificate: undefined, identity: 'optional', calledAes: [], offers: [] },
+  ...{
+    tls: false,
+    tlsOnly: false,
+    certificate: undefined,
+    identity: 'optional',
+    calledAes: [],
+    offers: [],
+    dicomweb: undefined,
+  },
 });
 const call = (callingAe: string) => ({
   callingAe,

@@ -19,6 +19,7 @@ import {
   type BoundCertificate,
   type Channel,
   type Device,
+  type DeviceDraft,
   type DeviceOffer,
   type Devices,
   type DeviceVerb,
@@ -26,6 +27,7 @@ import {
   type IdentityWanted,
   type Principal,
   type RefusedDevice,
+  type WebAddress,
 } from './types.ts';
 
 declare module '../platform/events.ts' {
@@ -59,6 +61,10 @@ interface DeviceRow {
   identity: string;
   called_aes: string[];
   offers: DeviceOffer[];
+  web_url: string | null;
+  web_auth: WebAddress['auth'];
+  web_user: string;
+  web_secret: string;
 }
 
 /** Who asks to be let in, as far as it says. */
@@ -83,6 +89,7 @@ export async function openDevices(options: {
 }): Promise<OpenDevices> {
   const { database, events, audit, log, localAes } = options;
   let known = new Map<string, Device>();
+  let secrets = new Map<string, string>();
   const addresses = new Map<string, { at: number; found: readonly string[] }>();
   const refusals = new Map<string, RefusedDevice>();
   let flushing: Promise<void> | undefined;
@@ -91,6 +98,7 @@ export async function openDevices(options: {
   async function load(): Promise<void> {
     const { rows } = await database.pool.query<DeviceRow>('SELECT * FROM device ORDER BY ae_title');
     known = new Map(rows.map((row) => [row.ae_title, fromRow(row)]));
+    secrets = new Map(rows.map((row) => [row.id, row.web_secret]));
   }
 
   await load();
@@ -230,8 +238,12 @@ export async function openDevices(options: {
     },
     list: () => Promise.resolve([...known.values()]),
     byAeTitle: (title) => Promise.resolve(known.get(title.trim())),
+    webSecret: (id) => secrets.get(id) ?? '',
     async save(device, by) {
       const id = device.id ?? randomUUID();
+      const { dicomweb } = device;
+      const before = [...known.values()].find((one) => one.id === id)?.dicomweb;
+      const secret = dicomweb ? secretFor(dicomweb, before, secrets.get(id) ?? '') : '';
       const values = [
         id,
         device.aeTitle.trim(),
@@ -248,6 +260,10 @@ export async function openDevices(options: {
         device.identity,
         device.calledAes,
         device.offers,
+        dicomweb?.url ?? null,
+        dicomweb?.auth ?? 'none',
+        dicomweb?.user ?? '',
+        secret,
       ];
       const { rows } = await database.pool
         .query<DeviceRow>(
@@ -330,7 +346,28 @@ const fromRow = (row: DeviceRow): Device => ({
   identity: IDENTITY_WANTED.find((one) => one === row.identity) ?? ('verified' satisfies IdentityWanted),
   calledAes: row.called_aes,
   offers: row.offers,
+  dicomweb:
+    row.web_url === null
+      ? undefined
+      : { url: row.web_url, auth: row.web_auth, user: row.web_user, hasSecret: row.web_secret !== '' },
 });
+
+/**
+ * The secret to keep. The one that is kept never goes to another address than the one it was entered for: who may change devices
+ * could otherwise have it sent to themselves.
+ */
+function secretFor(
+  { url, auth, user, secret }: NonNullable<DeviceDraft['dicomweb']>,
+  before: WebAddress | undefined,
+  kept: string,
+): string {
+  if (auth === 'none') return '';
+  if (secret !== undefined) return secret;
+  const same =
+    before?.auth === auth && before.user === user && new URL(before.url).origin === new URL(url).origin;
+  if (!same || kept === '') throw new Fault('DEVICE_SECRET');
+  return kept;
+}
 
 function boundOf(row: DeviceRow): BoundCertificate | undefined {
   const { certificate_fingerprint: fingerprint, certificate_subject: subject } = row;
@@ -351,7 +388,7 @@ export function isBound(bound: BoundCertificate, { certificate }: Channel): bool
 const COLUMNS = [
   ...['id', 'ae_title', 'description', 'host', 'port', 'check_address', 'verbs', 'tls', 'tls_only'],
   ...['certificate_fingerprint', 'certificate_subject', 'certificate_authority', 'identity', 'called_aes'],
-  'offers',
+  ...['offers', 'web_url', 'web_auth', 'web_user', 'web_secret'],
 ];
 const DEVICE_COLUMNS = COLUMNS.join(', ');
 const DEVICE_VALUES = COLUMNS.map((_, index) => `$${index + 1}`).join(', ');

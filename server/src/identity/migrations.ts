@@ -217,4 +217,15 @@ export const identityMigrations: Migrations = {
       await sql`ALTER TABLE device ADD COLUMN offers text[] NOT NULL DEFAULT '{store}'`.execute(db);
     },
   },
+  '0206_device_dicomweb': {
+    /** The secret lies beside the private keys and for the same reasons: docs/decisions/0031-tls.md. */
+    async up(db) {
+      await sql`
+        ALTER TABLE device
+          ADD web_url text,
+          ADD web_auth text NOT NULL DEFAULT 'none' CHECK (web_auth IN ('none', 'basic', 'bearer')),
+          ADD web_user text NOT NULL DEFAULT '',
+          ADD web_secret text NOT NULL DEFAULT ''`.execute(db);
+    },
+  },
 };

@@ -70,7 +70,30 @@ export interface Device {
   readonly identity: IdentityWanted;
   /** Which of our AE titles it may call; empty: all. */
   readonly calledAes: readonly string[];
+  /** Its DICOMweb service; then objects travel to it and from it by HTTP. undefined: by DIMSE. */
+  readonly dicomweb: WebAddress | undefined;
 }
+
+export const WEB_AUTHS = ['none', 'basic', 'bearer'] as const;
+
+/** Where a DICOMweb service is (the URL before `/studies`), and how it knows us. The secret itself: `Devices.webSecret`. */
+export interface WebAddress {
+  readonly url: string;
+  readonly auth: (typeof WEB_AUTHS)[number];
+  readonly user: string;
+  readonly hasSecret: boolean;
+}
+
+/** A device on its way into the table. */
+export type DeviceDraft = Omit<Device, 'id' | 'dicomweb'> & {
+  readonly id?: string | undefined;
+  readonly dicomweb?:
+    | (Omit<WebAddress, 'hasSecret'> & {
+        /** Password or token; undefined: the one that is kept. */
+        readonly secret?: string | undefined;
+      })
+    | undefined;
+};
 
 /** One certificate, or whichever an authority issues to a name: that one may be renewed without telling us. */
 export type BoundCertificate =
@@ -138,7 +161,10 @@ export interface Devices {
   refuseHandshake(remoteAddress: string, why: string, fingerprint?: string): void;
   list(): Promise<Device[]>;
   byAeTitle(aeTitle: string): Promise<Device | undefined>;
-  save(device: Omit<Device, 'id'> & { id?: string | undefined }, by: Principal): Promise<Device>;
+  /** The password or token of its DICOMweb service; leaves the server only in a request to that. */
+  webSecret(id: string): string;
+  /** @throws Fault DEVICE_EXISTS, NOT_FOUND, DEVICE_SECRET when the address of its DICOMweb service is another and no secret came. */
+  save(device: DeviceDraft, by: Principal): Promise<Device>;
   remove(id: string, by: Principal): Promise<void>;
   refused(): Promise<RefusedDevice[]>;
 }

@@ -32,6 +32,7 @@ import { live } from '../api/live.ts';
 import { formatInstant } from '../ui/format.ts';
 import { Loading, Page, ProblemAlert } from '../ui/page.tsx';
 import { DeviceSecurity } from './device-security.tsx';
+import { DeviceWeb } from './device-web.tsx';
 import { LocalAes } from './local-aes.tsx';
 
 const NEW: DeviceDraft = {
@@ -47,12 +48,23 @@ const NEW: DeviceDraft = {
   identity: 'optional',
   calledAes: [],
   offers: ['store'],
+  dicomweb: null,
 };
+
+interface Edited {
+  draft: DeviceDraft;
+  id?: string;
+  hasSecret?: boolean;
+}
+
+const edit = (device: DeviceRow): Edited => ({
+  ...{ draft: device, id: device.id, hasSecret: device.dicomweb?.hasSecret === true },
+});
 
 export function DevicesPage() {
   const { t } = useTranslation();
   const client = useQueryClient();
-  const [edited, setEdited] = useState<{ draft: DeviceDraft; id?: string }>();
+  const [edited, setEdited] = useState<Edited>();
   const devices = useQuery({ queryKey: ['devices'], queryFn: listDevices });
   const refused = useQuery({ queryKey: ['refused'], queryFn: listRefused });
   const renew = async () => {
@@ -83,7 +95,7 @@ export function DevicesPage() {
         rows={refused.data ?? []}
         onEdit={(row) => {
           const device = devices.data?.find(({ aeTitle }) => aeTitle === row.callingAe);
-          return device && (() => setEdited({ draft: device, id: device.id }));
+          return device && (() => setEdited(edit(device)));
         }}
         onDone={renew}
       />
@@ -105,11 +117,7 @@ export function DevicesPage() {
             </Table.Thead>
             <Table.Tbody>
               {devices.data.map((device) => (
-                <DeviceLine
-                  key={device.id}
-                  device={device}
-                  onEdit={() => setEdited({ draft: device, id: device.id })}
-                />
+                <DeviceLine key={device.id} device={device} onEdit={() => setEdited(edit(device))} />
               ))}
             </Table.Tbody>
           </Table>
@@ -188,12 +196,18 @@ function RefusedAction(props: { edit: (() => void) | undefined; pending: boolean
 function DeviceLine({ device, onEdit }: { device: DeviceRow; onEdit: () => void }) {
   const { t } = useTranslation();
   const echo = useMutation({ mutationFn: () => echoDevice(device.id) });
+  const callable = Boolean((device.host && device.port) || device.dicomweb);
   return (
     <Table.Tr data-testid="device-row">
       <Table.Td ff="monospace">{device.aeTitle}</Table.Td>
       <Table.Td>{device.description}</Table.Td>
       <Table.Td>
-        {device.host ? `${device.host}:${device.port ?? '?'}` : t('devices.anyAddress')}{' '}
+        {device.host || !device.dicomweb
+          ? device.host
+            ? `${device.host}:${device.port ?? '?'}`
+            : t('devices.anyAddress')
+          : null}{' '}
+        {device.dicomweb ? <span style={{ overflowWrap: 'anywhere' }}>{device.dicomweb.url}</span> : null}{' '}
         {device.tls || device.tlsOnly || device.certificate ? <Badge color="teal">TLS</Badge> : null}
       </Table.Td>
       <Table.Td>
@@ -213,8 +227,8 @@ function DeviceLine({ device, onEdit }: { device: DeviceRow; onEdit: () => void 
             leftSection={<IconPlugConnected size={14} />}
             data-testid="device-echo"
             loading={echo.isPending}
-            disabled={!device.host || !device.port}
-            title={!device.host || !device.port ? t('devices.echoNeeds') : undefined}
+            disabled={!callable}
+            title={callable ? undefined : t('devices.echoNeeds')}
             onClick={() => echo.mutate()}
           >
             {t('devices.echo')}
@@ -237,6 +251,7 @@ function DeviceLine({ device, onEdit }: { device: DeviceRow; onEdit: () => void 
 function DeviceForm(props: {
   draft: DeviceDraft;
   id?: string;
+  hasSecret?: boolean;
   onClose: () => void;
   onDone: () => Promise<void>;
 }) {
@@ -332,6 +347,7 @@ function DeviceForm(props: {
               ))}
             </Stack>
           </Checkbox.Group>
+          <DeviceWeb draft={draft} hasSecret={props.hasSecret === true} onChange={set} />
           <DeviceSecurity draft={draft} onChange={set} />
           <ProblemAlert error={save.error ?? remove.error} />
           <Group justify="space-between">

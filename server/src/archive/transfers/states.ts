@@ -10,9 +10,15 @@ import type { ObjectResult } from './types.ts';
 /** The longest wait: a night without a try would be too long for a study that is wanted in the morning. */
 const LONGEST_MS = 6 * 3600 * 1000;
 
-/** Twice as long each time, from `firstMs` to six hours. @param attempt  From 1: the one that failed. */
-export function backOffMs(attempt: number, firstMs: number): number {
-  return Math.min(firstMs * 2 ** Math.min(attempt - 1, 30), Math.max(LONGEST_MS, firstMs));
+/**
+ * Twice as long each time, from `firstMs` to six hours.
+ *
+ * @param attempt  From 1: the one that failed.
+ * @param wished  Seconds the other side wants to be left alone (RFC 9110 §10.2.3); no longer than the longest wait.
+ */
+export function backOffMs(attempt: number, firstMs: number, wished?: unknown): number {
+  const ours = Math.min(firstMs * 2 ** Math.min(attempt - 1, 30), Math.max(LONGEST_MS, firstMs));
+  return typeof wished === 'number' ? Math.max(ours, Math.min(wished * 1000, LONGEST_MS)) : ours;
 }
 
 /** taken; taken with a warning; refused (the same would be refused again); later (may go well another time). */

@@ -16,7 +16,14 @@ import type { Log } from '../../platform/log.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { backOffMs, verdictOf } from './states.ts';
 import { type LeftObject, TransferTable, type Trouble } from './table.ts';
-import type { Carrier, ObjectResult, Transfer, Transfers, TransferState } from './types.ts';
+import {
+  type Carrier,
+  isReachable,
+  type ObjectResult,
+  type Transfer,
+  type Transfers,
+  type TransferState,
+} from './types.ts';
 
 declare module '../../platform/jobs.ts' {
   interface JobTypes {
@@ -182,7 +189,10 @@ export function createTransfers(parts: TransferParts): Transfers {
     const end = (): Parameters<TransferTable['finish']>[2] => {
       if (trouble?.fault.code === 'TRANSFER_DEVICE') return { state: 'failed', trouble };
       if (left > 0 && attempts < config.attempts)
-        return { state: 'waiting', trouble, waitMs: backOffMs(attempts, config.retrySeconds * 1000) };
+        return {
+          ...{ state: 'waiting', trouble },
+          waitMs: backOffMs(attempts, config.retrySeconds * 1000, trouble?.fault.facts['retryAfter']),
+        };
       if (left > 0) return { state: 'failed', trouble };
       if (refused > 0)
         return {
@@ -236,8 +246,7 @@ export function createTransfers(parts: TransferParts): Transfers {
 
   return {
     async ask(order) {
-      const { host, port } = order.device;
-      if (host === undefined || port === undefined) throw new Fault('TRANSFER_DEVICE');
+      if (!isReachable(order.device)) throw new Fault('TRANSFER_DEVICE');
       const transfer = await table.insert(order);
       await call(transfer);
       return told(transfer);

@@ -16,7 +16,7 @@ export type TransferKind = 'send' | 'fetch';
 export const TRANSFER_STATES = ['queued', 'running', 'waiting', 'done', 'failed', 'cancelled'] as const;
 export type TransferState = (typeof TRANSFER_STATES)[number];
 
-/** How objects are fetched: C-GET on our association, C-MOVE to our own port, or the first that works. */
+/** How objects are fetched: C-GET on our association, C-MOVE to our own port, or the best there is (DICOMweb, C-GET, C-MOVE). */
 export type FetchMethod = 'auto' | 'get' | 'move';
 
 export type AskedBy = Pick<Principal, 'kind' | 'id' | 'name'>;
@@ -91,6 +91,10 @@ export interface Transfers {
   /** Leaves off; what was under way goes on at the next start. */
   close(): Promise<void>;
 }
+
+/** Whether there is a way to it. */
+export const isReachable = ({ host, port, dicomweb }: Device): boolean =>
+  dicomweb !== undefined || (host !== undefined && port !== undefined);
 
 /** What became of one object: the answer of the other side, or why there is none. */
 export interface ObjectResult {

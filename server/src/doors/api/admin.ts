@@ -28,7 +28,11 @@ import {
 import { parseHead } from '../../identity/audit-chain.ts';
 import type { ApiKey } from '../../identity/api-keys.ts';
 import type { Person } from '../../identity/people.ts';
-import type { BoundCertificate as BoundTo, Device as KnownDevice } from '../../identity/types.ts';
+import type {
+  BoundCertificate as BoundTo,
+  Device as KnownDevice,
+  DeviceDraft,
+} from '../../identity/types.ts';
 import type { HttpApp } from '../../platform/http.ts';
 import { type ApiContext, principalOf, VERSION } from './context.ts';
 
@@ -218,10 +222,12 @@ const deviceOf = (device: KnownDevice): z.output<typeof Device> => ({
   ...{ host: device.host ?? null, port: device.port ?? null },
   ...{ checkAddress: device.checkAddress, verbs: [...device.verbs] },
   offers: [...device.offers],
+  dicomweb: device.dicomweb ?? null,
 });
 
-const draftOf = (input: z.output<typeof DeviceInput>): Omit<KnownDevice, 'id'> => ({
+const draftOf = (input: z.output<typeof DeviceInput>): DeviceDraft => ({
   ...input,
+  dicomweb: input.dicomweb ? { ...input.dicomweb, url: input.dicomweb.url.replace(/\/+$/, '') } : undefined,
   ...{ host: input.host ?? undefined, port: input.port ?? undefined },
   certificate: input.certificate ? boundOf(input.certificate) : undefined,
 });

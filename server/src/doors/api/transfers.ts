@@ -20,7 +20,7 @@ import {
   TransferState,
 } from '@lightbox/core/contract/transfers.ts';
 import { statusMeaning, statusText } from '@lightbox/core/dimse/status.ts';
-import type { Transfer } from '../../archive/transfers/types.ts';
+import { isReachable, type Transfer } from '../../archive/transfers/types.ts';
 import type { Device, DeviceOffer } from '../../identity/types.ts';
 import type { HttpApp } from '../../platform/http.ts';
 import { type ApiContext, principalOf } from './context.ts';
@@ -32,7 +32,7 @@ export function transferRoutes(app: HttpApp, context: ApiContext): void {
   const { archive, audit, devices, remote, transfers } = context;
 
   const offering = async (offer: DeviceOffer): Promise<Device[]> =>
-    (await devices.list()).filter((one) => one.offers.includes(offer) && one.host && one.port);
+    (await devices.list()).filter((one) => one.offers.includes(offer) && isReachable(one));
   const deviceFor = async (id: string, offer: DeviceOffer): Promise<Device> => {
     const device = (await offering(offer)).find((one) => one.id === id);
     if (!device) throw new Fault('TRANSFER_DEVICE');
@@ -233,6 +233,7 @@ function adviceOn(
   const why = faultFacts['why'];
   if (code === 'TRANSFER_REFUSED' && why === 'DIMSE_NO_CONTEXT') return FAULTS.DIMSE_NO_CONTEXT.meaning;
   const said = dimseStatus === undefined ? '' : ` ${aeSaid(dimseStatus)}`;
+  if (code.startsWith('WEB_') || code === 'TLS_FAILED') return adviceFor(new Fault(code, faultFacts));
   if (code.startsWith('DIMSE_') && !(code === 'DIMSE_STATUS' && faultFacts['status'] === undefined))
     return adviceFor(new Fault(code, faultFacts));
   if (code === 'DIMSE_STATUS') return `The device refused for now.${said}`;

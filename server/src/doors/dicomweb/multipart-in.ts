@@ -29,7 +29,11 @@ export async function* readMultipart(
     throw new Fault('BAD_REQUEST', { problem: 'no valid boundary' });
   const cutter = new Cutter(body, Buffer.from(`\r\n--${boundary}`));
   try {
-    for await (const _preamble of cutter.untilDelimiter()) continue;
+    let preamble = 0;
+    for await (const piece of cutter.untilDelimiter()) {
+      preamble += piece.length;
+      if (preamble > MAX_HEADER) throw new Fault('MULTIPART_BROKEN', { limit: MAX_HEADER });
+    }
     for (let parts = 0; ; parts += 1) {
       const header = await cutter.header();
       if (header === undefined) return;
@@ -64,7 +68,7 @@ class Cutter {
     try {
       next = await this.#chunks.next();
     } catch (cause) {
-      throw new Fault('MULTIPART_BROKEN', {}, { cause });
+      throw cause instanceof Fault ? cause : new Fault('MULTIPART_BROKEN', {}, { cause });
     }
     if (next.done === true) throw new Fault('MULTIPART_BROKEN');
     return Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);

@@ -18,7 +18,7 @@ import { ByteBudget, REQUEST_BYTES } from './commit.ts';
 import { type PlaceLimit, Places } from './places.ts';
 import { NamedSlots, Slots } from './slots.ts';
 import { startTlsListener } from './tls-listener.ts';
-import type { TlsReason } from './tls-words.ts';
+import type { TlsReason } from '../../platform/tls-words.ts';
 
 export interface DimseDoorOptions {
   readonly config: Config['dicom'];

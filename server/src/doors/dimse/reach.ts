@@ -10,7 +10,7 @@ import { VERIFICATION } from '@lightbox/core/dimse/negotiate.ts';
 import { STATUS, statusMeaning } from '@lightbox/core/dimse/status.ts';
 import { DimseClient } from './client.ts';
 import type { TlsDial } from './tls-client.ts';
-import { ADVICE, tlsReason, type TlsReason } from './tls-words.ts';
+import { ADVICE, tlsReason, type TlsReason } from '../../platform/tls-words.ts';
 
 const ECHO_TIMEOUT_MS = 10_000;
 

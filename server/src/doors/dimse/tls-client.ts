@@ -12,7 +12,7 @@ import { isBound } from '../../identity/devices.ts';
 import type { BoundCertificate, Device } from '../../identity/types.ts';
 import { judge, shownBy } from '../../identity/x509.ts';
 import { profileOptions, type TlsProfileName } from '../../platform/tls-profile.ts';
-import { tlsReason, type TlsReason } from './tls-words.ts';
+import { tlsReason, type TlsReason } from '../../platform/tls-words.ts';
 
 export interface TlsDial {
   readonly profile: TlsProfileName;

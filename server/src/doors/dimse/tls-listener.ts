@@ -15,7 +15,7 @@ import { type Pair, readChain, shownBy } from '../../identity/x509.ts';
 import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
 import { profileOptions } from '../../platform/tls-profile.ts';
-import { REFUSED_WORDS, tlsReason, type TlsReason } from './tls-words.ts';
+import { REFUSED_WORDS, tlsReason, type TlsReason } from '../../platform/tls-words.ts';
 
 export interface TlsListenerOptions {
   readonly config: Config['dicom'];

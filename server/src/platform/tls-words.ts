@@ -2,7 +2,7 @@
  * Why a TLS handshake ended, from the codes of Node and OpenSSL to a few reasons of ours and what to do about each.
  *
  * Source: RFC 8446 §6 (alerts), X.509 verification results of OpenSSL (openssl-verification-options(1)).
- * Layer:  server/doors/dimse.
+ * Layer:  server/platform.
  */
 export type TlsReason =
   | 'noCertificate'
