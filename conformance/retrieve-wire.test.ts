@@ -51,7 +51,9 @@ describe('Retrieving', () => {
   );
 
   beforeAll(async () => {
-    box = await Lightbox.ready({ env: { LIGHTBOX_DICOM_IDLE_SECONDS: String(IDLE_SECONDS) } });
+    box = await Lightbox.ready({
+      env: { LIGHTBOX_DICOM_IDLE_SECONDS: String(IDLE_SECONDS), LIGHTBOX_DICOM_MAX_PER_AE: '64' },
+    });
     destination = await Destination.start();
     cookie = await box.signIn(ADMINISTRATOR.email, ADMINISTRATOR.password);
     for (const device of [

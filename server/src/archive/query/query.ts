@@ -15,8 +15,9 @@ import { type Conditions, conditionsOf, orderColumn } from './predicates.ts';
 import { COMPUTED, fromRow, isReturned, selectList } from './results.ts';
 import { Statement } from './sql.ts';
 
-/** Rows a cursor brings at once: C-CANCEL is heard between two of them. */
-const FETCH_ROWS = 200;
+/** Rows a cursor brings at once, the first time and later: C-CANCEL is heard between two of them. */
+const FIRST_ROWS = 200;
+const MORE_ROWS = 500;
 /** No search may hold a connection for longer (attacks C65, C66). */
 const TIMEOUT_MS = 60_000;
 /** More than this in one answer is read with `stream`. */
@@ -141,13 +142,22 @@ export class ArchiveSearch implements Query {
     try {
       await client.query(`BEGIN READ ONLY; SET LOCAL statement_timeout = ${TIMEOUT_MS}`);
       await client.query(`DECLARE matches NO SCROLL CURSOR FOR ${text}`, values);
-      while (!signal?.aborted) {
-        const { rows } = await client.query<Record<string, unknown>>(`FETCH ${FETCH_ROWS} FROM matches`);
+      const fetch = (count: number): Promise<pg.QueryResult<Record<string, unknown>>> => {
+        const fetched = client.query<Record<string, unknown>>(`FETCH ${count} FROM matches`);
+        // Looked at in its turn, if anybody still wants it.
+        fetched.catch(() => undefined);
+        return fetched;
+      };
+      let asked = FIRST_ROWS;
+      let next: ReturnType<typeof fetch> | undefined = fetch(asked);
+      while (next && !signal?.aborted) {
+        const { rows }: pg.QueryResult<Record<string, unknown>> = await next;
+        // The database looks for the next ones while these are on their way.
+        next = rows.length === asked ? fetch((asked = MORE_ROWS)) : undefined;
         for (const row of rows) {
           if (signal?.aborted) return;
           yield row;
         }
-        if (rows.length < FETCH_ROWS) return;
       }
     } catch (error) {
       broken = true;

@@ -72,6 +72,8 @@ export interface Receiver {
   abort(): Promise<void>;
 }
 
+/** Matches of one moment wait for each other up to so many bytes. */
+const GATHERED_BYTES = 32 * 1024;
 /** An identifier is a few hundred bytes; lists of UIDs make some kilobytes. */
 const MAX_IDENTIFIER_BYTES = 1024 * 1024;
 
@@ -99,6 +101,10 @@ export class Services {
   /** What goes on beside the reading of further messages. */
   readonly #running = new Set<Promise<void>>();
   #receiver: Receiver | undefined;
+  /** Matches on their way out: those of one moment leave in one write. */
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
+  #leaving: NodeJS.Immediate | undefined;
   /** The message that is being written; the next one waits for it. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -250,7 +256,7 @@ export class Services {
     return done;
   }
 
-  /** One write for each answer. */
+  /** The last answer of an operation leaves at once, and takes along the matches before it. */
   #respond(
     context: Context,
     request: Command,
@@ -264,7 +270,26 @@ export class Services {
       dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
       ...{ status, errorComment: comment, offendingElements, ...counters },
     };
-    const bytes = writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu);
+    this.#gather(writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu));
+    // Only matches come in numbers; counters of a retrieval go before the object they count to.
+    const match = dataSet !== undefined && (status === STATUS.pending || status === STATUS.pendingWarning);
+    if (!match || this.#gatheredBytes >= GATHERED_BYTES) return this.#letGo();
+    // Should it fail, the last answer meets the same.
+    this.#leaving ??= setImmediate(() => void this.#letGo().catch(() => undefined));
+    return Promise.resolve();
+  }
+
+  #gather(bytes: Uint8Array): void {
+    this.#gathered.push(bytes);
+    this.#gatheredBytes += bytes.length;
+  }
+
+  #letGo(): Promise<void> {
+    clearImmediate(this.#leaving);
+    this.#leaving = undefined;
+    const bytes = this.#gathered.length === 1 ? this.#gathered[0]! : Buffer.concat(this.#gathered);
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
     return this.#inTurn(() => this.#wire.write(bytes));
   }
 }
