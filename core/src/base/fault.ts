@@ -291,6 +291,21 @@ export const FAULTS = {
     0xa700,
     'The disk failed while an object was written. It was not kept, and the server stops.',
   ),
+  PACK_DAMAGED: row(
+    500,
+    0x0110,
+    'A pack is not as it was written. Nothing was taken away because of it; `lightbox verify` says which objects it concerns.',
+  ),
+  PACK_MOVED: row(
+    503,
+    0x0110,
+    'Objects moved or went while a pack of them was written. It is written again.',
+  ),
+  PACK_SOURCE: row(
+    500,
+    0x0110,
+    'An object is not as it was kept. It is left where it is and not packed; `lightbox verify` names it.',
+  ),
   SOP_MISMATCH: row(409, 0xa900, 'The SOP class or instance in the data set is not the one announced.'),
   INSTANCE_CONFLICT: row(
     409,

@@ -17,7 +17,9 @@ import { exportMigrations } from './export/migrations.ts';
 import { importMigrations } from './import/migrations.ts';
 import { transferMigrations } from './transfers/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
-import { Journal } from './journal/journal.ts';
+import { Journal, segmentOf } from './journal/journal.ts';
+import { packMigrations } from './packs/migrations.ts';
+import { DiskPacks, packOf } from './packs/store.ts';
 import { ArchiveSearch } from './query/query.ts';
 import { reindex, replay, type ReplayParts, verify } from './replay.ts';
 import { ArchiveRetrieve } from './retrieve.ts';
@@ -33,6 +35,7 @@ export const archiveMigrations: Migrations = {
   ...commitmentMigrations,
   ...exportMigrations,
   ...importMigrations,
+  ...packMigrations,
   ...transferMigrations,
 };
 
@@ -65,7 +68,12 @@ const CLOSE_WAIT_MS = 10_000;
 export async function openArchive(parts: ArchiveParts): Promise<Archive> {
   const { config, database, events, log } = parts;
   const journal = await Journal.open(config.dataDir, log, parts.segmentBytes);
-  const blobs = new BlobReader(journal);
+  const store = await DiskPacks.open(config.dataDir);
+  const blobs = new BlobReader((blob) => {
+    const [segment, pack] = [segmentOf(blob), packOf(blob)];
+    if (segment !== undefined) return journal.path(segment);
+    return pack === undefined ? undefined : store.path(pack, 'pack.zip');
+  });
   const disk = new DiskGauge(config.dataDir, config.highWaterBytes);
   const aside = new Aside(database, blobs);
   const changed = new Map<string, number>();

@@ -9,11 +9,10 @@ import type { Database } from '../platform/database.ts';
 import type { BlobReader } from './blobs.ts';
 import { jsonText } from './index/attributes.ts';
 import type { NewObject } from './index/batcher.ts';
-import { blobOf } from './journal/journal.ts';
 import type { IngestSource, Quarantine, QuarantineRow } from './types.ts';
 
 export interface KeptBytes {
-  readonly segment: string;
+  readonly blob: string;
   readonly offset: number;
   readonly length: number;
   readonly sha256: Buffer;
@@ -44,7 +43,7 @@ export class Aside implements Quarantine {
         entry.instance.sopUid,
         entry.study.studyUid,
         entry.series.seriesUid,
-        blobOf(kept.segment),
+        kept.blob,
         kept.offset,
         kept.length,
         dataSetOffset,
@@ -63,15 +62,7 @@ export class Aside implements Quarantine {
        SELECT $1, $2, $3, $4, $5, $6, $7
        WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE sha256 = $4 AND (blob, blob_offset) <> ($1, $2))
        ON CONFLICT (blob, blob_offset) DO UPDATE SET fault = excluded.fault`,
-      [
-        blobOf(kept.segment),
-        kept.offset,
-        kept.length,
-        kept.sha256,
-        faultCode,
-        jsonText(source),
-        kept.receivedAt,
-      ],
+      [kept.blob, kept.offset, kept.length, kept.sha256, faultCode, jsonText(source), kept.receivedAt],
     );
     return answer.rowCount !== 0;
   }

@@ -1,12 +1,12 @@
 /**
- * Reading ranges of blobs. A blob is a journal segment today; packs come later and change nothing for those who read.
+ * Reading ranges of blobs: segments of the journal and packs. An object may move from one to the other at any time; who has
+ * begun to read goes on, and who comes with an old place is shown the new one.
  *
  * Layer:  server/archive.
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { Outgoing, type Pieces } from '../platform/outgoing.ts';
 import { closeFile, openFile, readInto } from './journal/files.ts';
-import { type Journal, segmentOf } from './journal/journal.ts';
 import { givePiece, takePiece } from './journal/pieces.ts';
 
 /** More in one piece is not for memory. */
@@ -24,44 +24,88 @@ export interface BlobRange {
 interface OpenFile {
   readonly fd: Promise<number>;
   users: number;
+  /** Taken away: closed by its last user. */
+  gone: boolean;
 }
 
+/** Where the same bytes lie now; undefined when they are nowhere else. */
+export type Relocate = () => Promise<Pick<BlobRange, 'blob' | 'offset'> | undefined>;
+
+/** The file of a blob is not there: the object was moved, or is lost. */
+export const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
+
 export class BlobReader {
-  readonly #journal: Journal;
+  readonly #pathOf: (blob: string) => string | undefined;
   readonly #files = new Map<string, OpenFile>();
 
-  constructor(journal: Journal) {
-    this.#journal = journal;
+  /** @param pathOf  The file of a blob; undefined when its name is none of ours. */
+  constructor(pathOf: (blob: string) => string | undefined) {
+    this.#pathOf = pathOf;
   }
 
   #path(blob: string): string {
-    const segment = segmentOf(blob);
-    if (segment === undefined) throw new Fault('NOT_FOUND', { what: 'blob' });
-    return this.#journal.path(segment);
+    const path = this.#pathOf(blob);
+    if (path === undefined) throw new Fault('NOT_FOUND', { what: 'blob' });
+    return path;
   }
 
   /** @throws Fault TOO_LARGE. Shorter than asked only when the file is. */
-  async read(blob: string, offset: number, length: number): Promise<Buffer> {
+  async read(blob: string, offset: number, length: number, relocate?: Relocate): Promise<Buffer> {
     if (length > MAX_READ_BYTES) throw new Fault('TOO_LARGE', { bytes: length, limit: MAX_READ_BYTES });
-    return this.#with(blob, (fd) => readInto(fd, Buffer.allocUnsafeSlow(length), offset));
+    const { file, at } = await this.#take({ blob, offset }, relocate);
+    try {
+      return await readInto(await file.fd, Buffer.allocUnsafeSlow(length), at);
+    } finally {
+      await this.#give(file);
+    }
   }
 
-  async #with<T>(blob: string, use: (fd: number) => Promise<T>): Promise<T> {
+  /** An open file that stays open until `#give`, wherever the object lies now. */
+  async #take(
+    { blob, offset }: Pick<BlobRange, 'blob' | 'offset'>,
+    relocate: Relocate | undefined,
+  ): Promise<{ file: OpenFile; at: number }> {
+    const file = this.#use(blob);
+    try {
+      await file.fd;
+      return { file, at: offset };
+    } catch (error) {
+      file.users -= 1;
+      const place = isGone(error) ? await relocate?.() : undefined;
+      if (place === undefined || place.blob === blob) throw error;
+      return this.#take(place, relocate);
+    }
+  }
+
+  #use(blob: string): OpenFile {
     let file = this.#files.get(blob);
     if (!file) {
-      file = { fd: openFile(this.#path(blob), 'r'), users: 0 };
-      file.fd.catch(() => this.#files.delete(blob));
+      const opened: OpenFile = { fd: openFile(this.#path(blob), 'r'), users: 0, gone: false };
+      opened.fd.catch(() => {
+        if (this.#files.get(blob) === opened) this.#files.delete(blob);
+      });
+      file = opened;
     }
     // Used last stands last.
     this.#files.delete(blob);
     this.#files.set(blob, file);
     file.users += 1;
-    try {
-      return await use(await file.fd);
-    } finally {
-      file.users -= 1;
-      await this.#trim();
-    }
+    return file;
+  }
+
+  async #give(file: OpenFile): Promise<void> {
+    file.users -= 1;
+    if (file.gone && file.users === 0) await closeFile(await file.fd);
+    await this.#trim();
+  }
+
+  /** The file is about to be taken away: nobody new begins to read it, those who read go on. */
+  async forget(blob: string): Promise<void> {
+    const file = this.#files.get(blob);
+    if (!file) return;
+    this.#files.delete(blob);
+    file.gone = true;
+    if (file.users === 0) await file.fd.then(closeFile).catch(() => undefined);
   }
 
   async #trim(): Promise<void> {
@@ -74,15 +118,25 @@ export class BlobReader {
     }
   }
 
-  stream(blob: string, offset: number, length: number): Outgoing {
-    return new Outgoing(this.#pieces(blob, offset, length));
+  stream(blob: string, offset: number, length: number, relocate?: Relocate): Outgoing {
+    return new Outgoing(this.#pieces({ blob, offset, length }, relocate));
+  }
+
+  async *#pieces(range: BlobRange, relocate: Relocate | undefined): Pieces {
+    if (range.length === 0) return;
+    const { file, at } = await this.#take(range, relocate);
+    try {
+      yield* this.#piecesOf(await file.fd, at, range.length);
+    } finally {
+      await this.#give(file);
+    }
   }
 
   /** One piece is read while the one before is on its way. */
-  async *#pieces(blob: string, offset: number, length: number): Pieces {
+  async *#piecesOf(fd: number, offset: number, length: number): Pieces {
     const read = async (into: Buffer, at: number): Promise<Buffer> => {
       const wanted = into.subarray(0, Math.min(into.length, length - at));
-      const bytes = await this.#with(blob, (fd) => readInto(fd, wanted, offset + at));
+      const bytes = await readInto(fd, wanted, offset + at);
       if (bytes.length < wanted.length) throw new Fault('INTERNAL', { what: 'a blob is shorter than known' });
       return bytes;
     };

@@ -33,9 +33,12 @@ export class DiskGauge {
     return (await this.free()) < this.#minFree;
   }
 
-  /** @throws Fault ARCHIVE_FULL. */
-  async demandRoom(): Promise<void> {
-    if (await this.full())
+  /**
+   * @param bytes  More that is to fit without reaching the mark.
+   * @throws Fault ARCHIVE_FULL.
+   */
+  async demandRoom(bytes = 0): Promise<void> {
+    if ((await this.free()) - bytes < this.#minFree)
       throw new Fault('ARCHIVE_FULL', { freeBytes: this.#free, minFreeBytes: this.#minFree });
   }
 }

@@ -78,7 +78,7 @@ function add(study: string, series: string, sop: string, more: Record<string, st
   );
   offset += 1000;
   const kept = {
-    segment: 'test',
+    blob: 'journal/test',
     offset,
     length: 100,
     sha256: Buffer.alloc(32, offset),

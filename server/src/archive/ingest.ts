@@ -251,7 +251,7 @@ class ObjectWriter implements IngestWriter {
   async #index(kept: Kept, entry: ObjectEntry, dataSetOffset: number): Promise<IngestOutcome> {
     const object: NewObject = {
       entry,
-      kept: { ...kept, segment: kept.lane.segment },
+      kept: { ...kept, blob: blobOf(kept.lane.segment) },
       dataSetOffset,
       source: this.#source,
     };
@@ -312,9 +312,9 @@ const isLost = (fault: Fault | undefined): boolean =>
 
 const place = (
   kept: Kept,
-): { segment: string; offset: number; length: number; sha256: Buffer; receivedAt: Date } => ({
+): { blob: string; offset: number; length: number; sha256: Buffer; receivedAt: Date } => ({
   ...kept,
-  segment: kept.lane.segment,
+  blob: blobOf(kept.lane.segment),
 });
 
 function metaOf(

@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { toJson } from '@lightbox/core/dicom/json.ts';
 import type { Database } from '../platform/database.ts';
 import type { InstanceRef, ObjectScope, Retrieve } from './types.ts';
@@ -95,32 +96,67 @@ export class Metadata {
     return bytes;
   }
 
-  /** Objects of an array, with commas between and without brackets, as gzip members. */
-  async #compress(refs: readonly InstanceRef[]): Promise<Buffer> {
-    const members: Buffer[] = [];
-    let text: string[] = [];
-    let length = 0;
-    for (let at = 0; at < refs.length; at += AT_ONCE) {
-      const some = refs.slice(at, at + AT_ONCE);
-      const objects = await Promise.all(some.map((ref) => this.#json(ref)));
-      for (const one of objects) {
-        text.push((at === 0 && one === objects[0] ? '' : ',\n') + one);
-        length += one.length;
-      }
-      if (length >= MEMBER_BYTES || at + AT_ONCE >= refs.length) {
-        members.push(await compress(text.join(''), { level: LEVEL }));
-        text = [];
-        length = 0;
-      }
-    }
-    return Buffer.concat(members);
+  #compress(refs: readonly InstanceRef[]): Promise<Buffer> {
+    return compressObjects(refs, (ref) => this.#json(ref));
   }
 
   async #json(ref: InstanceRef): Promise<string> {
-    const root = `studies/${ref.studyUid}/series/${ref.seriesUid}/instances/${ref.sopUid}/bulkdata/`;
-    const header = await this.#retrieve.header(ref);
-    return JSON.stringify(toJson(header, { bulkDataUri: (path) => root + path }));
+    return jsonText(ref, await this.#retrieve.header(ref));
   }
+}
+
+function jsonText(ref: InstanceRef, header: DataSet): string {
+  const root = `studies/${ref.studyUid}/series/${ref.seriesUid}/instances/${ref.sopUid}/bulkdata/`;
+  return JSON.stringify(toJson(header, { bulkDataUri: (path) => root + path }));
+}
+
+/** Objects of an array, with commas between and without brackets, as gzip members. An empty text is left out. */
+async function compressObjects(
+  refs: readonly InstanceRef[],
+  json: (ref: InstanceRef) => Promise<string>,
+): Promise<Buffer> {
+  const members: Buffer[] = [];
+  let text: string[] = [];
+  let length = 0;
+  let first = true;
+  for (let at = 0; at < refs.length; at += AT_ONCE) {
+    const some = refs.slice(at, at + AT_ONCE);
+    const objects = await Promise.all(some.map(json));
+    for (const one of objects) {
+      if (one === '') continue;
+      text.push((first ? '' : ',\n') + one);
+      first = false;
+      length += one.length;
+    }
+    if (length >= MEMBER_BYTES || at + AT_ONCE >= refs.length) {
+      members.push(await compress(text.join(''), { level: LEVEL }));
+      text = [];
+      length = 0;
+    }
+  }
+  return Buffer.concat(members);
+}
+
+/**
+ * The metadata of objects as they were kept, as one gzipped array: what lies beside a pack.
+ *
+ * @param skipped  Called for an object whose header cannot be read; it is left out.
+ */
+export async function metadataArray(
+  refs: readonly InstanceRef[],
+  header: (ref: InstanceRef) => Promise<DataSet>,
+  skipped: (ref: InstanceRef, error: unknown) => void,
+): Promise<Buffer> {
+  const body = await compressObjects(refs, (ref) =>
+    header(ref).then(
+      (dataSet) => jsonText(ref, dataSet),
+      (error: unknown) => {
+        skipped(ref, error);
+        return '';
+      },
+    ),
+  );
+  return Buffer.concat([await OPEN, body, await CLOSE]);
 }
 
 const OPEN = compress('[');

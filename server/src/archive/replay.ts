@@ -12,8 +12,9 @@ import type { Aside } from './aside.ts';
 import type { BlobReader } from './blobs.ts';
 import type { Batcher, NewObject } from './index/batcher.ts';
 import { describeObject, type ObjectEntry } from './index/describe.ts';
-import { blobOf, type Journal } from './journal/journal.ts';
+import { blobOf, type Checkpoint, type Journal } from './journal/journal.ts';
 import { type ScannedRecord, scanSegment, type ScanResult } from './journal/scan.ts';
+import { noteSpent } from './journal/spent.ts';
 import type { VerifyProgress, VerifyReport } from './types.ts';
 
 export interface ReplayParts {
@@ -37,12 +38,14 @@ interface Position {
 export async function replay(parts: ReplayParts): Promise<number> {
   const known = await positions(parts.database);
   let records = 0;
+  const full: Checkpoint[] = [];
   for (const { segment, bytes } of await parts.journal.segments()) {
     const position = known.get(segment);
     if (position?.sealed) continue;
     const from = position?.indexedTo ?? 0;
     if (from === bytes) {
-      await parts.journal.resume(segment, bytes);
+      if (!(await parts.journal.resume(segment, bytes)))
+        full.push({ segment, indexedTo: bytes, sealed: true });
       continue;
     }
     const { result, count } = await replaySegment(parts, segment, from);
@@ -51,8 +54,10 @@ export async function replay(parts: ReplayParts): Promise<number> {
       parts.log.warn({ segment, bytes: result.fileBytes - result.end }, 'cutting a torn tail of the journal');
     }
     // A file without our header (the process died while making it) is left alone.
-    if (result.end > 0) await parts.journal.resume(segment, result.end);
+    if (result.end > 0 && !(await parts.journal.resume(segment, result.end)))
+      full.push({ segment, indexedTo: result.end, sealed: true });
   }
+  await parts.batcher.saveCheckpoint(full);
   return records;
 }
 
@@ -72,6 +77,7 @@ export async function replaySegment(
   let fault: Fault | undefined;
   let count = 0;
   let under: Promise<void>[] = [];
+  const spent: number[] = [];
   const result = await scanSegment(parts.journal.path(segment), from, {
     begin: (header) => {
       reader = header.kind === 'object' ? new DicomReader() : undefined;
@@ -87,45 +93,54 @@ export async function replaySegment(
     },
     visit: async (record) => {
       count += 1;
-      under.push(keepRecord(parts, segment, record, reader, fault));
+      under.push(
+        keepRecord(parts, segment, record, reader, fault).then((needed) => {
+          if (!needed) spent.push(record.start);
+        }),
+      );
       if (under.length < AT_ONCE) return;
       await Promise.all(under);
       under = [];
     },
   });
   await Promise.all(under);
+  await noteSpent(parts.database.pool, segment, spent);
   return { result, count };
 }
 
+/** @returns false when the object is kept elsewhere: this record of it is not needed any more. */
 async function keepRecord(
   parts: ReplayParts,
   segment: string,
   record: ScannedRecord,
   reader: DicomReader | undefined,
   fault: Fault | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const { header, offset, length, sha256, intact } = record;
-  if (header.kind === 'void') return;
-  const kept = { segment, offset, length, sha256, receivedAt: header.receivedAt };
+  if (header.kind === 'void') return true;
+  const kept = { blob: blobOf(segment), offset, length, sha256, receivedAt: header.receivedAt };
   if (!intact) {
     parts.log.error({ segment, offset }, 'a record of the journal is damaged');
-    return;
+    return true;
   }
-  const read = reader && !fault ? describe(reader, length) : undefined;
+  const read = reader && !fault ? describeRead(reader, length) : undefined;
   if (!read || 'fault' in read) {
     const code = read?.fault.code ?? fault?.code ?? header.fault ?? 'DICOM_STRUCTURE';
-    await parts.aside.quarantine(kept, code, header.source);
-    return;
+    return parts.aside.quarantine(kept, code, header.source);
   }
-  const object: NewObject = { ...read, kept, source: header.source };
-  const outcome = await parts.batcher.add(object);
-  if (outcome.added) return;
-  const { present } = outcome;
-  const mine = { blob: blobOf(segment), dataSetOffset: read.dataSetOffset, ...kept };
-  if (!(await parts.blobs.sameDataSet(mine, present))) await parts.aside.conflict(object);
+  return keepObject(parts, { ...read, kept, source: header.source });
 }
 
-function describe(
+/** Into the index, or aside when another of its name is there. @returns false when the same is kept elsewhere. */
+export async function keepObject(parts: ReplayParts, object: NewObject): Promise<boolean> {
+  const outcome = await parts.batcher.add(object);
+  if (outcome.added) return true;
+  const mine = { dataSetOffset: object.dataSetOffset, ...object.kept };
+  if (await parts.blobs.sameDataSet(mine, outcome.present)) return false;
+  return parts.aside.conflict(object);
+}
+
+export function describeRead(
   reader: DicomReader,
   length: number,
 ): { entry: ObjectEntry; dataSetOffset: number } | { fault: Fault } {
@@ -144,7 +159,8 @@ export async function reindex(
   progress: (done: VerifyProgress) => void = () => undefined,
 ): Promise<{ objects: number }> {
   await parts.database.pool.query(
-    `TRUNCATE series_metadata, instance, instance_conflict, quarantine, series, study, patient, journal_segment`,
+    `TRUNCATE series_metadata, instance, instance_conflict, quarantine, series, study, patient, journal_segment, journal_spent,
+       pack`,
   );
   const segments = await parts.journal.segments();
   const totalBytes = segments.reduce((sum, one) => sum + one.bytes, 0);

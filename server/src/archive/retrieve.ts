@@ -15,7 +15,7 @@ import { DicomReader, readPart10 } from '@lightbox/core/dicom/read.ts';
 import { readingSyntax, transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { Database } from '../platform/database.ts';
 import { readAfterPixels, shifted } from './after-pixels.ts';
-import { type BlobReader, MAX_READ_BYTES } from './blobs.ts';
+import { type BlobReader, MAX_READ_BYTES, type Relocate } from './blobs.ts';
 import type { PixelNote } from './index/describe.ts';
 import { Metadata } from './metadata.ts';
 import type { InstanceRef, ObjectKeys, ObjectScope, Retrieve } from './types.ts';
@@ -118,14 +118,26 @@ export class ArchiveRetrieve implements Retrieve {
   open(ref: InstanceRef, range?: { start: number; end: number }): Readable {
     const start = Math.max(0, range?.start ?? 0);
     const end = Math.min(ref.length, range?.end ?? ref.length);
-    return this.#blobs.stream(ref.blob, ref.offset + start, end - start);
+    return this.#blobs.stream(ref.blob, ref.offset + start, end - start, this.#relocate(ref, start));
   }
 
   async read(ref: InstanceRef, start: number, end: number): Promise<Buffer> {
     const from = Math.max(0, start);
     const to = Math.min(ref.length, end);
     if (to <= from) return Buffer.alloc(0);
-    return this.#blobs.read(ref.blob, ref.offset + from, to - from);
+    return this.#blobs.read(ref.blob, ref.offset + from, to - from, this.#relocate(ref, from));
+  }
+
+  /** A list may be older than the last move of its objects: the same bytes are looked up again. */
+  #relocate(ref: InstanceRef, start: number): Relocate {
+    return async () => {
+      const { rows } = await this.#database.pool.query<{ blob: string; blob_offset: string }>({
+        name: 'relocate',
+        text: 'SELECT blob, blob_offset FROM instance WHERE sop_uid = $1 AND sha256 = $2',
+        values: [ref.sopUid, Buffer.from(ref.sha256, 'hex')],
+      });
+      return rows[0] && { blob: rows[0].blob, offset: Number(rows[0].blob_offset) + start };
+    };
   }
 
   async readData(ref: InstanceRef, start: number, end: number): Promise<Buffer> {

@@ -26,17 +26,27 @@ const isLarge = (bytes: number): boolean => bytes >= IN_ZIP64;
 const descriptorBytes = (bytes: number): number => (isLarge(bytes) ? 24 : 16);
 
 /** Length of the ZIP when every file says its own; undefined otherwise. */
-export function zipLength(files: readonly MediumFile[]): number | undefined {
+export function zipLength(files: readonly Pick<MediumFile, 'path' | 'bytes'>[]): number | undefined {
+  return zipLayout(files)?.bytes;
+}
+
+/** Where the content of each file will begin, and the length of all; undefined when a file does not say its own. */
+export function zipLayout(
+  files: readonly Pick<MediumFile, 'path' | 'bytes'>[],
+): { readonly starts: readonly number[]; readonly bytes: number } | undefined {
   let total = 0;
   let central = 0;
+  const starts: number[] = [];
   for (const { path, bytes } of files) {
     if (bytes === undefined) return undefined;
     const name = Buffer.byteLength(path.join('/'));
     const offset = total;
-    total += LOCAL_BYTES + name + (isLarge(bytes) ? LOCAL_EXTRA : 0) + bytes + descriptorBytes(bytes);
+    starts.push(offset + LOCAL_BYTES + name + (isLarge(bytes) ? LOCAL_EXTRA : 0));
+    total = starts.at(-1)! + bytes + descriptorBytes(bytes);
     central += CENTRAL_BYTES + name + (needs64(bytes, offset) ? CENTRAL_EXTRA : 0);
   }
-  return total + central + (isLargeZip(files.length, total, central) ? END64_BYTES : 0) + END_BYTES;
+  const end = (isLargeZip(files.length, total, central) ? END64_BYTES : 0) + END_BYTES;
+  return { starts, bytes: total + central + end };
 }
 
 const needs64 = (bytes: number, offset: number): boolean => isLarge(bytes) || isLarge(offset);

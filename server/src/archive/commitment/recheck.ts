@@ -6,20 +6,18 @@
  * Layer:  server/archive.
  */
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import type { CommitmentItem } from '@lightbox/core/translate/commitment.ts';
 import type { Database } from '../../platform/database.ts';
 import type { Log } from '../../platform/log.ts';
 import { Outgoing } from '../../platform/outgoing.ts';
+import { Pace } from '../pace.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 
 /** Looked up in the index at once. */
 export const CHUNK = 1000;
 /** Half of what a common disk reads, so that readers and senders keep the other half. */
 const BYTES_PER_SECOND = 150 * 1024 * 1024;
-/** Sleeping for less is not exact. */
-const SHORTEST_SLEEP_MS = 20;
 /** A modality asks for the study it has just sent, and its console for the same again. */
 const REMEMBERED_MS = 10 * 60 * 1000;
 const REMEMBERED = 100_000;
@@ -35,7 +33,7 @@ export class Recheck {
   /** When the bytes at a place were last found to be right. */
   readonly #good = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
-  #free = 0;
+  readonly #pace = new Pace(() => BYTES_PER_SECOND);
 
   constructor(parts: RecheckParts) {
     this.#parts = parts;
@@ -111,7 +109,7 @@ export class Recheck {
         const part = piece as Uint8Array;
         hash.update(part);
         bytes += part.length;
-        await this.#pace(part.length);
+        await this.#pace.spend(part.length);
       }
     } catch (error) {
       // Whatever it is: what cannot be read is not promised, and its sender keeps it.
@@ -121,11 +119,5 @@ export class Recheck {
     if (bytes === ref.length && hash.digest('hex') === ref.sha256) return true;
     this.#parts.log.error({ blob: ref.blob, offset: ref.offset }, 'an object is damaged');
     return false;
-  }
-
-  async #pace(bytes: number): Promise<void> {
-    const now = performance.now();
-    this.#free = Math.max(this.#free, now) + (bytes / BYTES_PER_SECOND) * 1000;
-    if (this.#free - now > SHORTEST_SLEEP_MS) await sleep(this.#free - now);
   }
 }

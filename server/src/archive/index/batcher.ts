@@ -9,7 +9,7 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import { isConnectionLoss } from '../../platform/database.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Kept } from '../journal/append.ts';
-import { blobOf, type Checkpoint } from '../journal/journal.ts';
+import type { Checkpoint } from '../journal/journal.ts';
 import type { IngestSource } from '../types.ts';
 import type { ObjectEntry } from './describe.ts';
 import { cleanText } from './attributes.ts';
@@ -18,7 +18,7 @@ import { PATIENT_MISMATCH, type Place, Resolver } from './resolve.ts';
 
 export interface NewObject {
   readonly entry: ObjectEntry;
-  readonly kept: Pick<Kept, 'offset' | 'length' | 'sha256' | 'receivedAt'> & { readonly segment: string };
+  readonly kept: Pick<Kept, 'offset' | 'length' | 'sha256' | 'receivedAt'> & { readonly blob: string };
   readonly dataSetOffset: number;
   readonly source: IngestSource;
 }
@@ -214,7 +214,7 @@ export class Batcher {
         column(({ entry }) => entry.instance.rows ?? null),
         column(({ entry }) => entry.instance.columns ?? null),
         column(({ entry }) => entry.instance.frameCount),
-        column(({ kept }) => blobOf(kept.segment)),
+        column(({ kept }) => kept.blob),
         column(({ kept }) => kept.offset),
         column(({ kept }) => kept.length),
         column(({ dataSetOffset }) => dataSetOffset),
@@ -372,4 +372,4 @@ const warningsOf = (entry: ObjectEntry, mismatch: boolean | undefined): string[]
   mismatch ? [...entry.instance.warnings, PATIENT_MISMATCH] : [...entry.instance.warnings];
 
 const isAt = (present: PresentObject, { kept }: NewObject): boolean =>
-  present.blob === blobOf(kept.segment) && present.offset === kept.offset;
+  present.blob === kept.blob && present.offset === kept.offset;

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { ftruncateSync } from 'node:fs';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Log } from '../../platform/log.ts';
@@ -89,14 +89,49 @@ export class Journal {
     return Promise.all(found);
   }
 
-  /** Takes up a segment of an earlier run, whose whole records end at `position`; what follows is cut off. */
-  async resume(segment: string, position: number): Promise<void> {
-    if (position >= this.#segmentBytes || this.#lanes.size >= MAX_LANES) return;
+  /**
+   * Takes up a segment of an earlier run, whose whole records end at `position`; what follows is cut off.
+   *
+   * @returns false when it is full: nothing will be written to it any more.
+   */
+  async resume(segment: string, position: number): Promise<boolean> {
     const fd = await openFile(this.path(segment), 'r+');
     ftruncateSync(fd, position);
+    if (position >= this.#segmentBytes || this.#lanes.size >= MAX_LANES) {
+      await closeFile(fd);
+      return false;
+    }
     const lane = { segment, fd, position, pending: new Set<number>(), persistedTo: position, idle: true };
     this.#lanes.set(segment, lane);
     this.#idle.push(lane);
+    return true;
+  }
+
+  /** Where the next record of a segment would begin, while it takes any. */
+  openTo(segment: string): number | undefined {
+    return (this.#lanes.get(segment) ?? this.#sealed.find((lane) => lane.segment === segment))?.position;
+  }
+
+  /**
+   * No further record goes to this segment: the next checkpoint says so. For a segment of which little is still needed.
+   *
+   * @returns false while a record is written to it, or is not in the index yet.
+   */
+  retire(segment: string): boolean {
+    const lane = this.#lanes.get(segment);
+    if (!lane?.idle || lane.pending.size > 0) return false;
+    this.#idle.splice(this.#idle.indexOf(lane), 1);
+    this.#lanes.delete(segment);
+    lane.idle = false;
+    this.#sealed.push(lane);
+    return true;
+  }
+
+  /** Deletes a segment nobody needs any more. Who reads it goes on reading. */
+  async remove(segment: string): Promise<void> {
+    if (this.openTo(segment) !== undefined) throw new Fault('INTERNAL', { what: 'the segment is in use' });
+    await rm(this.path(segment), { force: true });
+    await syncFolder(this.folder);
   }
 
   /** Borrows a lane; give it back with `release`. @throws Fault ARCHIVE_DISK. */

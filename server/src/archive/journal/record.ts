@@ -85,7 +85,7 @@ export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
   return { kind, length, receivedAt: new Date(Number(bytes.readBigUInt64LE(16))), ...notes };
 }
 
-const SOURCE_KINDS: readonly IngestSource['kind'][] = ['dimse', 'stow', 'upload', 'import', 'wado'];
+export const SOURCE_KINDS: readonly IngestSource['kind'][] = ['dimse', 'stow', 'upload', 'import', 'wado'];
 
 function readNotes(bytes: Buffer): Pick<RecordHeader, 'source' | 'fault'> {
   let read: Record<string, unknown> = {};

@@ -73,6 +73,41 @@ export async function scanSegment(
   }
 }
 
+export interface ListedRecord {
+  readonly kind: RecordHeader['kind'];
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The records of a segment by their headers alone.
+ *
+ * @param until  Undefined: to the end of the file.
+ * @returns whole: there is nothing behind the last record.
+ */
+export async function listRecords(
+  path: string,
+  until?: number,
+): Promise<{ readonly records: ListedRecord[]; readonly whole: boolean }> {
+  const fd = await openFile(path, 'r');
+  try {
+    const bytes = until ?? (await sizeOf(fd));
+    const records: ListedRecord[] = [];
+    const head = await readInto(fd, Buffer.alloc(SEGMENT_HEADER_BYTES), 0);
+    if (!isSegmentHeader(head)) return { records, whole: false };
+    let start = SEGMENT_HEADER_BYTES;
+    for (;;) {
+      const header = await headerAt(fd, start, bytes);
+      if (!header) return { records, whole: start === bytes };
+      const end = start + recordBytes(header.length);
+      records.push({ kind: header.kind, start, end });
+      start = end;
+    }
+  } finally {
+    await closeFile(fd);
+  }
+}
+
 async function readRecord(
   fd: number,
   start: number,
