@@ -15,7 +15,7 @@ import { stowFile } from './support/stow.ts';
 const STUDY = '1.2.826.0.1.3680043.7.1';
 const SERIES = `${STUDY}.1`;
 const JSON_TYPE = 'application/dicom+json';
-type Json = Record<string, { Value?: unknown[] }>;
+type Json = Record<string, { Value?: unknown[]; BulkDataURI?: string }>;
 
 describe('DICOMweb (PS3.18)', () => {
   let box: Lightbox;
@@ -170,9 +170,12 @@ describe('DICOMweb (PS3.18)', () => {
     expect((await pixels('window=-100000,1')).every((value) => value === 255)).toBe(true);
   });
 
-  it.each(['', '/metadata', '/rendered', '/thumbnail', '/frames/1', '/bulkdata/7FE00010'])(
+  it.each(['', '/metadata', '/rendered', '/thumbnail', '/frames/1', '/pixeldata', '/bulkdata/{own}'])(
     'answers HEAD like GET without a body, OPTIONS with the methods, and 304 for %j',
-    async (what) => {
+    async (template) => {
+      const [own] = await box.getJson<Json[]>(`${instance}/metadata`);
+      const address = own?.['7FE00010']?.BulkDataURI ?? '';
+      const what = template.replace('{own}', address.slice(address.lastIndexOf('/') + 1));
       const url = box.url + instance + what;
       const authorization = `Bearer ${box.key}`;
       const got = await box.get(instance + what);

@@ -107,7 +107,7 @@ export const ROUTES: readonly RouteRow[] = [
     row('GET', url, 'study.search', 'query'),
   ),
   ...[STUDY, SERIES, INSTANCE].flatMap((url) => [
-    ...['', '/metadata', '/rendered', '/thumbnail'].map((what) =>
+    ...['', '/metadata', '/rendered', '/thumbnail', '/bulkdata', '/pixeldata'].map((what) =>
       row('GET', url + what, 'study.view', 'view'),
     ),
   ]),
@@ -117,7 +117,7 @@ export const ROUTES: readonly RouteRow[] = [
   row('POST', '/dicom-web/commitment-requests/{transaction}', 'study.store', 'commitment'),
   // The result alone: what was asked is written down, and what was found.
   row('GET', '/dicom-web/commitment-requests/{transaction}', 'study.store'),
-  row('GET', `${INSTANCE}/bulkdata/{*}`, 'study.view', 'view'),
+  row('GET', `${INSTANCE}/bulkdata/{token}`, 'study.view', 'view'),
 ];
 
 /** OPTIONS exists beside every route of DICOMweb, for anyone signed in. */

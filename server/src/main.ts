@@ -39,6 +39,7 @@ import { identityMigrations } from './identity/migrations.ts';
 import { openLocalAes } from './identity/local-aes.ts';
 import { createPeople } from './identity/people.ts';
 import { allows } from './identity/rights.ts';
+import { secretFor } from './identity/secrets.ts';
 import { createSessions } from './identity/sessions.ts';
 import { createThrottle } from './identity/throttle.ts';
 import { createUserIdentities } from './identity/user-identity.ts';
@@ -167,6 +168,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
     );
     await http.register(dicomwebDoor, {
       ...{ prefix: '/dicom-web', archive, renderer, commitments, audit, allows, log },
+      secret: await secretFor(database, 'bulk data links'),
     });
     await apiDoor(http, {
       ...{

@@ -3,13 +3,14 @@
  *
  * Layer:  server/identity.
  */
-import { randomBytes } from 'node:crypto';
+
 import { hash, verify } from '@node-rs/argon2';
 import { betterAuth } from 'better-auth';
 import { APIError } from 'better-auth/api';
 import { twoFactor } from 'better-auth/plugins/two-factor';
 import type { Database } from '../platform/database.ts';
 import type { Log } from '../platform/log.ts';
+import { secretFor } from './secrets.ts';
 
 /** RFC 9106 §4 in the smaller form OWASP names: 19 MiB, 2 passes; about 30 ms here. */
 const ARGON2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
@@ -49,7 +50,7 @@ export async function createAuth(options: {
     appName: 'Lightbox',
     baseURL: publicUrl ?? 'http://localhost',
     basePath: '/api/auth',
-    secret: await secretOf(database),
+    secret: await secretFor(database, 'sign-in'),
     database: { db: database.kysely, type: 'postgres' },
     telemetry: { enabled: false },
     logger: {
@@ -96,16 +97,4 @@ export async function createAuth(options: {
     },
     plugins: [twoFactor({ issuer: 'Lightbox', schema: { twoFactor: { modelName: 'auth_two_factor' } } })],
   });
-}
-
-/** Signs cookies and seals TOTP secrets; made at the first start, shared by all nodes of one database. */
-async function secretOf(database: Database): Promise<string> {
-  await database.pool.query(
-    `INSERT INTO identity_secret (name, value) VALUES ('sign-in', $1) ON CONFLICT (name) DO NOTHING`,
-    [randomBytes(48).toString('base64url')],
-  );
-  const { rows } = await database.pool.query<{ value: string }>(
-    `SELECT value FROM identity_secret WHERE name = 'sign-in'`,
-  );
-  return rows[0]?.value ?? '';
 }

@@ -46,6 +46,7 @@ beforeAll(async () => {
   });
   await app.register(dicomwebDoor, {
     ...{ prefix: '/dicom-web', archive: box.archive, renderer, commitments, audit, log },
+    secret: 'a secret of the test',
     allows: () => true,
   });
   for (const number of [1, 2]) {

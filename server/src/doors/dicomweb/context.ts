@@ -10,6 +10,7 @@ import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive, InstanceRef, ObjectScope } from '../../archive/types.ts';
 import type { Audit } from '../../identity/types.ts';
 import { principalOf } from './answer.ts';
+import type { BulkLinks } from './bulk-links.ts';
 import type { ViewLog } from '../../identity/view-log.ts';
 
 export interface DoorContext {
@@ -17,6 +18,7 @@ export interface DoorContext {
   readonly renderer: Renderer;
   readonly audit: Audit;
   readonly views: ViewLog;
+  readonly links: BulkLinks;
   readonly log: FastifyBaseLogger;
   /** Path the door is mounted at: `/dicom-web`. */
   readonly prefix: string;

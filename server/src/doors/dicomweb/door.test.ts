@@ -106,6 +106,7 @@ beforeAll(async () => {
     commitments,
     audit,
     allows: () => true,
+    secret: 'a secret of the test',
     log,
   });
   const answer = await post(
@@ -183,6 +184,24 @@ describe('WADO-RS objects (PS3.18 §10.4)', () => {
     expect((await get(instance('1.2.3.1.1'), dicom('*'), { 'if-none-match': etag })).statusCode).toBe(304);
     const beyond = await get(instance('1.2.3.1.1'), dicom('*'), { range: 'bytes=999999-' });
     expect(beyond.statusCode).toBe(416);
+    const { length } = whole.rawPayload;
+    expect(beyond.headers['content-range']).toBe(`bytes */${length}`);
+    const several = await get(instance('1.2.3.1.1'), dicom('*'), { range: 'bytes=128-131, -2, 999999-' });
+    expect(several.statusCode).toBe(206);
+    const boundary = /boundary=(.+)$/.exec(String(several.headers['content-type']))?.[1] ?? '';
+    const pieces = several.rawPayload.toString('latin1').split(`--${boundary}`);
+    expect(pieces).toHaveLength(4);
+    expect(pieces[1]).toContain(`Content-Range: bytes 128-131/${length}\r\n\r\nDICM\r\n`);
+    expect(pieces[2]).toContain(`Content-Range: bytes ${length - 2}-${length - 1}/${length}\r\n`);
+    // More than the whole, too many, or none that can be understood: the whole.
+    for (const range of [
+      'bytes=0-,0-',
+      `bytes=${'0-0,'.repeat(20)}0-0`,
+      'bytes=9-1',
+      'bytes=a-b',
+      'lines=1-2',
+    ])
+      expect((await get(instance('1.2.3.1.1'), dicom('*'), { range })).statusCode, range).toBe(200);
   });
   it.each(['1.2.3.1.2', '1.2.3.1.3'])(
     'gives %s in explicit little endian when nothing is asked',
@@ -263,9 +282,45 @@ describe('WADO-RS pixels and metadata', () => {
     const plain = await get(`${instance('1.2.3.1.1')}/metadata`, 'application/dicom+json');
     expect(plain.json<unknown[]>()).toHaveLength(1);
   });
-  it('gives bulk data', async () => {
-    const answer = await get(`${instance('1.2.3.1.3')}/bulkdata/7FE00010`, 'application/octet-stream');
+  it('gives bulk data by the address in the metadata, and by no other', async () => {
+    const uriOf = async (sop: string): Promise<string> => {
+      const all = await get(`${instance(sop)}/metadata`, 'application/dicom+json');
+      const [one] = all.json<Record<string, { BulkDataURI?: string }>[]>();
+      return new URL(one?.['7FE00010']?.BulkDataURI ?? '').pathname.replace('/dicom-web', '');
+    };
+    const uri = await uriOf('1.2.3.1.3');
+    const answer = await get(uri, 'application/octet-stream');
     expect([...new Uint16Array(Uint8Array.from(answer.rawPayload).buffer)]).toEqual(RED);
+    const middle = await get(uri, 'application/octet-stream', { range: 'bytes=1-4' });
+    expect([middle.statusCode, middle.rawPayload]).toEqual([206, answer.rawPayload.subarray(1, 5)]);
+    const token = uri.slice(uri.lastIndexOf('/') + 1);
+    const other = token[0] === 'A' ? 'B' : 'A';
+    for (const wrong of [
+      ...['7FE00010', '00100010', other + token.slice(1), token.slice(0, -2), `${token}=`, ''],
+      Buffer.concat([Buffer.from(token, 'base64url').subarray(0, 16), Buffer.from('00100010')]).toString(
+        'base64url',
+      ),
+    ])
+      expect(
+        (await get(`${instance('1.2.3.1.3')}/bulkdata/${wrong}`, 'application/octet-stream')).statusCode,
+      ).toBe(404);
+    // Made for one object, it opens no other.
+    expect((await get(`${instance('1.2.3.1.1')}/bulkdata/${token}`)).statusCode).toBe(404);
+  });
+  it('gives all bulk data and pixel data of objects, series and studies', async () => {
+    const type = 'multipart/related; type="application/octet-stream"';
+    for (const what of ['bulkdata', 'pixeldata']) {
+      for (const url of [`/studies/${STUDY}`, `/studies/${STUDY}/series/${SERIES}`]) {
+        const answer = await get(`${url}/${what}`, type);
+        expect([answer.statusCode, answer.body.match(/^Content-Location: .*bulkdata/gm)?.length]).toEqual([
+          ...[200, 3],
+        ]);
+        expect(answer.rawPayload.includes(Buffer.from(Uint16Array.from(RED).buffer))).toBe(true);
+      }
+      expect((await get(`/studies/${STUDY}/${what}`, 'image/png')).statusCode).toBe(406);
+    }
+    const one = await get(`${instance('1.2.3.1.3')}/pixeldata`, 'application/octet-stream');
+    expect([...new Uint16Array(Uint8Array.from(one.rawPayload).buffer)]).toEqual(RED);
   });
 });
 

@@ -13,7 +13,9 @@ import type { Allows, Audit, Right } from '../../identity/types.ts';
 import { describeCapabilities, type Resource } from './capabilities.ts';
 import { CommitmentResource } from './commitment.ts';
 import type { DoorContext } from './context.ts';
-import { bulkdata, frames } from './frames.ts';
+import { allBulkdata, bulkdata, pixeldata } from './bulkdata.ts';
+import { BulkLinks } from './bulk-links.ts';
+import { frames } from './frames.ts';
 import { metadata, MetadataCache } from './metadata.ts';
 import { PICTURES, rendered, thumbnail } from './rendered.ts';
 import { retrieve } from './retrieve.ts';
@@ -28,6 +30,8 @@ export interface DicomwebOptions {
   readonly commitments: Commitments;
   readonly audit: Audit;
   readonly allows: Allows;
+  /** Seals the addresses of bulk data. */
+  readonly secret: string;
   readonly log: FastifyBaseLogger;
 }
 
@@ -39,7 +43,11 @@ const INSTANCE = `${SERIES}/instances/:instance`;
 export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOptions): Promise<void> {
   const { archive, renderer, audit, log } = options;
   const prefix = options.prefix.replace(/\/$/, '');
-  const context: DoorContext = { archive, renderer, audit, log, prefix, views: new ViewLog(audit) };
+  const context: DoorContext = {
+    ...{ archive, renderer, audit, log, prefix },
+    views: new ViewLog(audit),
+    links: new BulkLinks(options.secret),
+  };
   const cache = new MetadataCache();
 
   // Bodies are streams here: an object goes to disk while it arrives, whatever its size.
@@ -102,6 +110,12 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
     get(`${url}/thumbnail`, 'Retrieve thumbnail (PS3.18 §10.4)', ['image/jpeg'], (request, reply) =>
       thumbnail(context, request, reply),
     );
+    get(`${url}/bulkdata`, 'Retrieve all bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
+      allBulkdata(context, request, reply),
+    );
+    get(`${url}/pixeldata`, 'Retrieve pixel data (PS3.18 §10.4)', PIXELS, (request, reply) =>
+      pixeldata(context, request, reply),
+    );
   }
   const frame = `${INSTANCE}/frames/:frames`;
   get(frame, 'Retrieve frames (PS3.18 §10.4)', PIXELS, (request, reply) => frames(context, request, reply));
@@ -114,7 +128,7 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
     ['image/jpeg'],
     (request, reply) => thumbnail(context, request, reply),
   );
-  get(`${INSTANCE}/bulkdata/*`, 'Retrieve bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
+  get(`${INSTANCE}/bulkdata/:token`, 'Retrieve bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
     bulkdata(context, request, reply),
   );
 

@@ -63,12 +63,14 @@ export async function metadata(
   const kept = await context.archive.retrieve.metadata(scopeOf(request));
   const json = covers(wanted, 'application/dicom+json');
   const root = rootUrl(request, context.prefix);
-  const tag = `"${kept.etag.replaceAll(/[^\w.-]/g, '')}-${json ? 'j' : 'x'}"`;
+  // The number is that of our own form of it: 2 has sealed addresses of bulk data.
+  const tag = `"${kept.etag.replaceAll(/[^\w.-]/g, '')}-${json ? 'j2' : 'x2'}"`;
+  const absolute = (text: string): string => context.links.absolute(text, root);
   if (notModified(request, reply, tag)) return reply.send();
-  if (!json) return sendMultipart(request, reply, 'application/dicom+xml', xmlParts(kept.gzip, root));
+  if (!json) return sendMultipart(request, reply, 'application/dicom+xml', xmlParts(kept.gzip, absolute));
   const key = `${tag} ${root}`;
   const cached = cache.get(key);
-  const bytes = cached ?? (await absolute(kept.gzip, root));
+  const bytes = cached ?? (await rewritten(kept.gzip, absolute));
   if (!cached) cache.set(key, bytes);
   reply
     .header('content-type', 'application/dicom+json')
@@ -79,17 +81,15 @@ export async function metadata(
 }
 
 /** Bulk data URIs are kept relative to the root of the service, and are sent absolute. */
-async function absolute(bytes: Buffer, root: string): Promise<Buffer> {
-  const text = (await gunzipAsync(bytes, { maxOutputLength: MAX_JSON_BYTES })).toString('utf8');
-  if (!text.includes(RELATIVE)) return bytes;
-  return gzipAsync(text.replaceAll(RELATIVE, `"BulkDataURI":"${root}/studies/`), { level: 3 });
+async function rewritten(bytes: Buffer, absolute: (text: string) => string): Promise<Buffer> {
+  const text = await unpacked(bytes);
+  return text.includes('"BulkDataURI"') ? gzipAsync(absolute(text), { level: 3 }) : bytes;
 }
 
-/** Written so by JSON.stringify; within a text value the quotation marks would be escaped. */
-const RELATIVE = '"BulkDataURI":"studies/';
+const unpacked = async (bytes: Buffer): Promise<string> =>
+  (await gunzipAsync(bytes, { maxOutputLength: MAX_JSON_BYTES })).toString('utf8');
 
-async function* xmlParts(bytes: Buffer, root: string): AsyncGenerator<Part> {
-  const plain = await gunzipAsync(await absolute(bytes, root), { maxOutputLength: MAX_JSON_BYTES });
-  for (const object of JSON.parse(plain.toString('utf8')) as DicomJson[])
+async function* xmlParts(bytes: Buffer, absolute: (text: string) => string): AsyncGenerator<Part> {
+  for (const object of JSON.parse(absolute(await unpacked(bytes))) as DicomJson[])
     yield { type: 'application/dicom+xml', body: Buffer.from(toXml(object)) };
 }
