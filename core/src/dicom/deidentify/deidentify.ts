@@ -25,6 +25,16 @@ import { dateShift, type KeyedHash, mapAe, mapUid, patientPseudonym } from './ps
 import type { Rectangle } from './rectangles.ts';
 import { type Declared, declaredSafe, safePrivate } from './safe-private.ts';
 import { shiftDate, shiftDateTime } from './shift-dates.ts';
+import {
+  contentRow,
+  hasPlaces,
+  isAge,
+  isContent,
+  mayBeEmpty,
+  needsItem,
+  valueOf,
+  withoutOldAge,
+} from './structured-content.ts';
 import { unlistedRule } from './unlisted.ts';
 
 export interface DeidentifyRequest {
@@ -57,6 +67,8 @@ interface Work {
   readonly declared: Declared;
   /** Nothing is to be hidden in the pixels, so that pictures in private elements may stay too. */
   readonly calmPixels: boolean;
+  /** Content items point at each other by their places, so that none may go. */
+  readonly places: boolean;
   readonly original: { readonly id: string | undefined; readonly name: string | undefined };
   readonly patient: { readonly name: string; readonly id: string };
 }
@@ -83,6 +95,7 @@ export function deidentify(ds: DataSet, request: DeidentifyRequest): Deidentifie
     declared: options.has('retainSafePrivate') ? declaredSafe(ds) : new Map(),
     calmPixels:
       (pixels.verdict === 'none' || pixels.verdict === 'clean') && !options.has('cleanVisualFeatures'),
+    places: options.has('cleanStructuredContent') && hasPlaces(ds),
     original: { id: text(ds, Tags.PatientID), name: text(ds, Tags.PatientName) },
     patient: request.pseudonym ?? { name: pseudonym, id: pseudonym },
   };
@@ -128,7 +141,7 @@ function cleanSet(ds: DataSet, work: Work): DataSet {
     // Group lengths would be wrong, and are retired (PS3.5 §7.2).
     if ((element.tag & 0xffff) === 0) continue;
     const clean = isPrivate(element.tag) ? cleanPrivate(element, ds, work) : cleanElement(element, ds, work);
-    if (!clean) continue;
+    if (!clean || isEmptied(element, clean)) continue;
     kept.push(clean);
     const creator = creatorTagOf(element.tag);
     if (creator !== undefined) creators.add(creator);
@@ -140,6 +153,10 @@ function cleanSet(ds: DataSet, work: Work): DataSet {
   }
   return dataSetOf(kept, ds.charsets, ds.littleEndian);
 }
+
+/** Content of which nothing is left is not there: most such sequences have at least one item. */
+const isEmptied = ({ tag, items }: Element, clean: Element): boolean =>
+  isContent(tag) && !mayBeEmpty(tag) && (items?.length ?? 0) > 0 && clean.items?.length === 0;
 
 /** A private element stays when it is known to be harmless and its value, looked at, is. */
 function cleanPrivate(element: Element, ds: DataSet, work: Work): Element | undefined {
@@ -222,7 +239,53 @@ function apply(
 
 function recurse(element: Element, work: Work): Element {
   const items = element.items ?? [];
+  if (isContent(element.tag) && work.options.has('cleanStructuredContent')) {
+    const some = cleanContent(items, work, !work.places);
+    return {
+      tag: element.tag,
+      vr: 'SQ',
+      items:
+        some.length === 0 && needsItem(element.tag) ? cleanContent(items.slice(0, 1), work, false) : some,
+    };
+  }
   return { tag: element.tag, vr: 'SQ', items: items.map((item) => cleanSet(item, work)) };
+}
+
+/** Content items by Table E.3.4-1; others, and what else is in an item, attribute by attribute. */
+function cleanContent(items: readonly DataSet[], work: Work, mayRemove: boolean): DataSet[] {
+  const out: DataSet[] = [];
+  for (const item of items) {
+    const row = contentRow(item);
+    const action = row && chooseAction(row, work.options);
+    if (action === 'X' && mayRemove) continue;
+    const clean = cleanSet(item, work);
+    const value = valueOf(item);
+    if (!action || !value) {
+      out.push(clean);
+      continue;
+    }
+    const elements = new Map(clean.elements);
+    elements.set(value.tag, contentValue(action, isAge(row), value, item, work));
+    const made = dataSetOf(elements.values(), item.charsets, item.littleEndian);
+    out.push(isAge(row) ? withoutOldAge(made) : made);
+  }
+  return out;
+}
+
+function contentValue(action: Action, age: boolean, value: Element, item: DataSet, work: Work): Element {
+  const { tag } = value;
+  const vr = effectiveVr(value);
+  const clean = value.items && recurse(value, work);
+  switch (action) {
+    case 'K':
+      return clean && age ? { ...clean, items: clean.items?.map(withoutOldAge) } : (clean ?? value);
+    case 'C':
+      return cleaned(value, vr, 'D', item, work) ?? dummied(value, vr, item, work);
+    default:
+      // A reference is made a dummy by its UIDs, and a measurement may be without a value (Type 2, PS3.3 Table C.18.1-1).
+      if (tag === Tags.ReferencedSOPSequence && clean) return clean;
+      return tag === Tags.MeasuredValueSequence ? emptied(value, vr) : dummied(value, vr, item, work);
+  }
 }
 
 const emptied = ({ tag, items }: Element, vr: Vr): Element =>

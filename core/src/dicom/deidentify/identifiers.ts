@@ -8,6 +8,7 @@ import type { DataSet, Element } from '../data-set.ts';
 import { effectiveVr, elementTexts } from '../values.ts';
 import type { DeidentifyOption } from './profile.ts';
 import { chooseAction, profileRow } from './profile.ts';
+import { contentRow, isIdentifier, valueOf } from './structured-content.ts';
 
 export interface Identifiers {
   /** Words of names, numbers, addresses and institutions, folded. */
@@ -48,6 +49,18 @@ export function gatherIdentifiers(
   const words = new Set<string>();
   const names = new Set<string>();
   const values = new Set<string>();
+  const takeText = (given: readonly string[], person: boolean): void => {
+    for (const value of given) {
+      const found = wordsOf(value);
+      const whole = found.join(' ');
+      if (whole.length >= 4) values.add(whole);
+      for (const word of found) {
+        if (word.length >= 2) words.add(word);
+        // Shorter ones are initials, and would be found in every technical text.
+        if (person && word.length >= 3) names.add(word);
+      }
+    }
+  };
   const take = (element: Element, within: DataSet): void => {
     const vr = effectiveVr(element);
     const row = profileRow(element.tag);
@@ -55,23 +68,15 @@ export function gatherIdentifiers(
     const dates = vr === 'DA' || vr === 'DT';
     if (!named || !(TEXT.has(vr) || dates)) return;
     if (row !== undefined && chooseAction(row, options) === 'K') return;
-    for (const value of elementTexts(element, within)) {
-      if (dates) {
-        if (/^\d{8}/.test(value)) values.add(value.slice(0, 8));
-        continue;
-      }
-      const found = wordsOf(value);
-      const whole = found.join(' ');
-      if (whole.length >= 4) values.add(whole);
-      for (const word of found) {
-        if (word.length >= 2) words.add(word);
-        // Shorter ones are initials, and would be found in every technical text.
-        if (vr === 'PN' && word.length >= 3) names.add(word);
-      }
-    }
+    const given = elementTexts(element, within);
+    if (!dates) return takeText(given, vr === 'PN');
+    for (const value of given) if (/^\d{8}/.test(value)) values.add(value.slice(0, 8));
   };
   const open: DataSet[] = [ds];
   for (let within = open.pop(); within; within = open.pop()) {
+    const content = contentRow(within);
+    const identifier = content && isIdentifier(content) ? valueOf(within) : undefined;
+    if (identifier) takeText(elementTexts(identifier, within), false);
     for (const element of within.elements.values()) {
       if ((element.tag & 0x10000) !== 0) continue;
       // One by one: a million items are too many arguments.
