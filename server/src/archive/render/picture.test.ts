@@ -26,9 +26,9 @@ describe('rendered pictures (PS3.18 §8.7.4)', () => {
     expect([width, height, found.channels]).toEqual([16, 8, channels]);
   });
 
-  it('gives every grey value as it was shown', async () => {
+  it.each(['image/png', 'image/gif'] as const)('%s gives every grey value as it was shown', async (type) => {
     const job = shown(1);
-    const { bytes } = await drawPicture(job, emptyDataSet(), { type: 'image/png' });
+    const { bytes } = await drawPicture(job, emptyDataSet(), { type });
     const pixels = await sharp(bytes).toColourspace('b-w').raw().toBuffer();
     expect([...pixels]).toEqual([...job.bytes]);
   });

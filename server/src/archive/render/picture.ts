@@ -9,6 +9,7 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { text } from '@lightbox/core/dicom/values.ts';
+import { inSpace } from './icc.ts';
 import type { JobResult } from './job.ts';
 import type { Picture, RenderOptions, ViewportOption } from './types.ts';
 
@@ -16,6 +17,7 @@ export async function drawPicture(
   shown: JobResult,
   dataSet: DataSet,
   options: RenderOptions,
+  profile?: Uint8Array,
 ): Promise<Picture> {
   const { columns: width, rows: height } = shown.image;
   const { viewport, quality = 90 } = options;
@@ -31,9 +33,11 @@ export async function drawPicture(
       raw: { width: info.width, height: info.height, channels: info.channels },
     }).composite([{ input: overlay(lines, info.width, info.height) }]);
   }
+  if (options.icc !== undefined && options.icc !== 'no') image = await inSpace(image, options.icc, profile);
   // Grey stays grey: as three equal channels it would be a third dearer to compress.
-  if (shown.channels === 1) image = image.toColourspace('b-w');
+  else if (shown.channels === 1) image = image.toColourspace('b-w');
   if (options.type === 'image/png') image = image.png();
+  else if (options.type === 'image/gif') image = image.gif({ dither: 0 });
   else image = options.type === 'image/webp' ? image.webp({ quality }) : image.jpeg({ quality });
   return { bytes: await image.toBuffer(), type: options.type };
 }
@@ -45,10 +49,10 @@ function region(
   width: number,
   height: number,
 ): Sharp {
-  const left = Math.floor(source.x);
-  const top = Math.floor(source.y);
-  if (left < 0 || top < 0 || left >= width || top >= height)
-    throw new Fault('BAD_REQUEST', { parameter: 'viewport' });
+  // Absolute values, as the standard has it (§8.3.5.1.3).
+  const left = Math.floor(Math.abs(source.x));
+  const top = Math.floor(Math.abs(source.y));
+  if (left >= width || top >= height) throw new Fault('BAD_REQUEST', { parameter: 'viewport' });
   const wide = Math.min(width - left, Math.round(Math.abs(source.width)) || width);
   const high = Math.min(height - top, Math.round(Math.abs(source.height)) || height);
   let out = image.extract({ left, top, width: wide, height: high });

@@ -17,6 +17,7 @@ import { type Lut, PALETTE_DATA, readPalette } from '@lightbox/core/pixel/lut.ts
 import { Outgoing, type Pieces } from '../../platform/outgoing.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
+import { profileOf } from './icc.ts';
 import { isOdd } from './odd.ts';
 import type { JobResult } from './job.ts';
 import { drawPicture } from './picture.ts';
@@ -113,7 +114,8 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       ? { ...show.grey, voi: { kind: 'window', window: options.window } as const }
       : show.grey;
     const shown = await pool.run({ bytes, codec: source.syntax.codec, image, show: { ...show, grey } });
-    return drawPicture(shown, source.dataSet, options);
+    const coloured = options.icc !== undefined && options.icc !== 'no';
+    return drawPicture(shown, source.dataSet, options, coloured ? await profileOf(source) : undefined);
   }
 
   return {

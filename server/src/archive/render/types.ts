@@ -10,10 +10,11 @@ import type { Window } from '@lightbox/core/pixel/window.ts';
 import type { Pieces } from '../../platform/outgoing.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import type { InstanceRef } from '../types.ts';
+import type { IccOption } from './icc.ts';
 import type { PixelEdit } from './pixel-edit.ts';
 import type { WrittenObject } from './transcode.ts';
 
-export type PictureType = 'image/jpeg' | 'image/png' | 'image/webp';
+export type PictureType = 'image/jpeg' | 'image/png' | 'image/gif' | 'image/webp';
 
 /** Values to grey, PS3.18 §8.3.5.1.4; functions of PS3.3 §C.11.2.1.2 and §C.11.2.1.3. */
 export type WindowOption = Window;
@@ -34,6 +35,8 @@ export interface RenderOptions {
   readonly viewport?: ViewportOption | undefined;
   /** Lines burnt into the picture: who it is, how it was made (PS3.18 §8.3.5.1.1). */
   readonly annotation?: readonly ('patient' | 'technique')[] | undefined;
+  /** Colour profile of the picture; without it none is written and nothing is turned. */
+  readonly icc?: IccOption | undefined;
 }
 
 export interface Picture {

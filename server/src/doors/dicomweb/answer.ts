@@ -20,12 +20,24 @@ export function principalOf(request: FastifyRequest): Principal {
   return principal;
 }
 
-/** The Accept header, or the `accept` query parameter, which goes before it (PS3.18 §8.3.3.1). */
+/**
+ * What the client takes, best first: the `accept` query parameter, and behind it the Accept header (PS3.18 §8.7.8.1).
+ *
+ * @throws Fault BAD_REQUEST also for a `charset` query parameter without UTF-8, in which everything is written (§8.3.3.2).
+ */
 export function acceptOf(request: FastifyRequest): Wanted[] {
-  const { accept } = request.query as { accept?: string | string[] };
-  const asked = Array.isArray(accept) ? accept.join(',') : accept;
-  return parseAccept(asked ?? request.headers.accept);
+  const { accept, charset } = request.query as Partial<Record<'accept' | 'charset', string | string[]>>;
+  const charsets = [charset ?? 'utf-8'].flat().join(',').toLowerCase().split(',');
+  if (!charsets.some((one) => UTF_8.test(one.trim())))
+    throw new Fault('BAD_REQUEST', { parameter: 'charset' });
+  const { accept: header } = request.headers;
+  if (accept === undefined) return parseAccept(header);
+  const asked = parseAccept([accept].flat().join(','));
+  return header === undefined ? asked : [...asked, ...parseAccept(header)];
 }
+
+/** Its name on the web, and DICOM's (PS3.18 Annex D). */
+const UTF_8 = /^"?(utf-?8|iso_ir 192)"?(;.*)?$/;
 
 /** `https://host:port/dicom-web`, as the client called us. */
 export function rootUrl(request: FastifyRequest, prefix: string): string {

@@ -1,9 +1,11 @@
 /**
  * Media types of DICOMweb: what a client would take, and what a transfer syntax is called on the web.
  *
- * Source: PS3.18 §8.3.3.1 (accept parameter), §8.7.3 (media types), Table 8.7.3-2 to 8.7.3-5; RFC 9110 §12.5.1.
+ * Source: PS3.18 §8.3.3.1 (accept parameter), §8.7.3 (media types), Table 8.7.3-2 to 8.7.3-5, §8.7.5 and §8.7.8 (which one is
+ *         selected); RFC 9110 §12.5.1.
  * Layer:  server/doors/dicomweb.
  */
+import { Fault } from '@lightbox/core/base/fault.ts';
 import { EXPLICIT_LE, transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 
 /** One media range of an Accept header, the best first. */
@@ -13,6 +15,8 @@ export interface Wanted {
   /** The type inside: lower case, `*` for a wildcard. */
   readonly type: string;
   readonly transferSyntax: string | undefined;
+  /** Types that a wildcard does not cover, because a more specific range speaks of them (RFC 9110 §12.5.1). */
+  readonly except?: readonly string[] | undefined;
 }
 
 /** Longer Accept headers are no browser's (attack: quadratic parsing). */
@@ -53,7 +57,11 @@ export function parseMediaType(text: string): { type: string; params: ReadonlyMa
   return { type: type.toLowerCase(), params };
 }
 
-/** The ranges of an Accept header, best first; a missing one takes everything. Ranges with q=0 are left out. */
+/**
+ * The ranges of an Accept header, best first; a missing one takes everything. Ranges with q=0 are left out.
+ *
+ * @throws Fault BAD_REQUEST when DICOM and rendered types stand side by side (§8.7.5).
+ */
 export function parseAccept(header: string | undefined): Wanted[] {
   if (header === undefined || header.trim() === '') return [ANYTHING];
   const ranges = split(header.slice(0, MAX_ACCEPT), ',').map((text) => {
@@ -61,11 +69,27 @@ export function parseAccept(header: string | undefined): Wanted[] {
     const q = Number(params.get('q') ?? '1');
     return { wanted: wantedOf(type, params), q: Number.isFinite(q) ? q : 1 };
   });
+  const types = ranges.map(({ wanted }) => wanted.type);
+  const rendered = ranges.some(({ wanted: { form, type } }) => form === 'single' && RENDERED.test(type));
+  if (rendered && types.some((type) => DICOM.test(type)))
+    throw new Fault('BAD_REQUEST', {
+      parameter: 'accept',
+      problem: 'DICOM and rendered media types in one list',
+    });
   return ranges
     .filter(({ q }) => q > 0)
     .sort((a, b) => b.q - a.q)
-    .map(({ wanted }) => wanted);
+    .map(({ wanted }) =>
+      wanted.type.endsWith('*') ? { ...wanted, except: moreSpecific(wanted, types) } : wanted,
+    );
 }
+
+const DICOM = /^application\/dicom(\+json|\+xml)?$/;
+/** Text is left out: programs that ask for JSON often say that they take text too. */
+const RENDERED = /^(image|video)\/[^*]|^application\/pdf$/;
+
+const moreSpecific = ({ type: wildcard }: Wanted, types: readonly string[]): string[] =>
+  types.filter((type) => type !== wildcard && type.startsWith(wildcard.slice(0, -1)));
 
 const ANYTHING: Wanted = { form: 'any', type: '*', transferSyntax: undefined };
 
@@ -76,22 +100,27 @@ function wantedOf(type: string, params: ReadonlyMap<string, string>): Wanted {
     return { form: 'multipart', type: (params.get('type') ?? '*').toLowerCase(), transferSyntax: syntax };
   return {
     form: 'single',
-    type: type.endsWith('/*') ? `${type.slice(0, -1)}*` : type,
+    type,
     transferSyntax: syntax,
   };
 }
 
 /** Whether a range covers a media type. */
 export function covers(wanted: Wanted, type: string): boolean {
-  if (wanted.type === '*') return true;
-  if (wanted.type.endsWith('*')) return type.startsWith(wanted.type.slice(0, -2));
-  return wanted.type === type || ALIASES.get(wanted.type) === type;
+  if (wanted.except?.some((other) => isWithin(other, type))) return false;
+  return isWithin(wanted.type, type);
+}
+
+function isWithin(range: string, type: string): boolean {
+  if (range.endsWith('*')) return type.startsWith(range.slice(0, -1));
+  return range === type || ALIASES.get(range) === type;
 }
 
 /** Names from before PS3.18 2016 that clients still send. */
 const ALIASES: ReadonlyMap<string, string> = new Map([
   ['image/x-dicom-rle', 'image/dicom-rle'],
   ['image/x-jls', 'image/jls'],
+  ['video/mpeg2', 'video/mpeg'],
   ['application/json', 'application/dicom+json'],
   ['application/xml', 'application/dicom+xml'],
   ['text/xml', 'application/dicom+xml'],
@@ -128,7 +157,11 @@ export const DEFAULT_SYNTAX: ReadonlyMap<string, string> = new Map([
   ['image/jpeg', '1.2.840.10008.1.2.4.70'],
   ['image/jls', '1.2.840.10008.1.2.4.80'],
   ['image/jp2', '1.2.840.10008.1.2.4.90'],
+  ['image/jpx', '1.2.840.10008.1.2.4.92'],
   ['image/jphc', '1.2.840.10008.1.2.4.201'],
+  ['image/jxl', '1.2.840.10008.1.2.4.110'],
+  ['video/mpeg', '1.2.840.10008.1.2.4.101'],
+  ['video/mp4', '1.2.840.10008.1.2.4.102'],
 ]);
 
 /** What a retrieve of frames answers with. */
@@ -175,9 +208,10 @@ export function chooseFrames(
       continue;
     }
     if (wanted.type === '*') {
-      if (canProduce(EXPLICIT_LE))
+      if (canProduce(EXPLICIT_LE) && covers(wanted, 'application/octet-stream'))
         return { multipart, type: 'application/octet-stream', transferSyntax: EXPLICIT_LE };
-      return { ...asKept, type: ownType };
+      if (covers(wanted, ownType)) return { ...asKept, type: ownType };
+      continue;
     }
     if (ownType !== 'application/octet-stream' && covers(wanted, ownType))
       return { ...asKept, type: ownType };

@@ -16,7 +16,7 @@ import { covers, type Wanted } from './media.ts';
 
 type QueryText = Readonly<Record<string, string | string[] | undefined>>;
 
-export const PICTURES: readonly PictureType[] = ['image/jpeg', 'image/png', 'image/webp'];
+export const PICTURES: readonly PictureType[] = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 /** Wider pictures than any display; also the most a codec of ours can write. */
 const MAX_SIDE = 16_383;
 const DEFAULT_THUMBNAIL = 128;
@@ -33,15 +33,17 @@ export function parseRenderOptions(text: QueryText, type: PictureType): RenderOp
     quality: quality(text['quality']),
     window: windowOf(text['window']),
     viewport: viewportOf(text['viewport']),
-    annotation: annotationOf(text['annotation']),
+    annotation: annotationOf(text['annotation'])?.known,
+    icc: iccOf(text['iccprofile'], type),
   };
 }
 
 const bad = (parameter: string): Fault => new Fault('BAD_REQUEST', { parameter });
 
+/** A parameter without a value is of no form that the standard has. */
 function list(value: string | string[] | undefined, parameter: string): string[] | undefined {
-  if (value === undefined || value === '') return undefined;
-  if (Array.isArray(value)) throw bad(parameter);
+  if (value === undefined) return undefined;
+  if (Array.isArray(value) || value === '') throw bad(parameter);
   return value.split(',').map((part) => part.trim());
 }
 
@@ -59,12 +61,12 @@ function quality(value: string | string[] | undefined): number | undefined {
   return Number(only);
 }
 
-/** §8.3.5.1.4: center, width, function. */
+/** §8.3.5.1.4: center, width, function, all three. */
 function windowOf(value: string | string[] | undefined): RenderOptions['window'] {
   const parts = list(value, 'window');
   if (!parts) return undefined;
-  const [center = '', width = '', shape = 'linear'] = parts;
-  if (parts.length > 3 || (shape !== 'linear' && shape !== 'linear-exact' && shape !== 'sigmoid'))
+  const [center = '', width = '', shape] = parts;
+  if (parts.length !== 3 || (shape !== 'linear' && shape !== 'linear-exact' && shape !== 'sigmoid'))
     throw bad('window');
   const window = { center: numberOf(center, 'window'), width: numberOf(width, 'window'), shape } as const;
   // PS3.3 §C.11.2.1.2: at least 1 for LINEAR, more than 0 for the others.
@@ -89,10 +91,34 @@ function viewportOf(value: string | string[] | undefined): RenderOptions['viewpo
   };
 }
 
-/** §8.3.5.1.1: patient, technique; others are ignored. */
-function annotationOf(value: string | string[] | undefined): RenderOptions['annotation'] {
+const ANNOTATIONS = ['patient', 'technique'] as const;
+
+/** §8.3.5.1.1: keywords; those that are not known here are told. */
+function annotationOf(
+  value: string | string[] | undefined,
+): { readonly known: (typeof ANNOTATIONS)[number][]; readonly unknown: string[] } | undefined {
   const wanted = list(value, 'annotation');
-  return wanted?.filter((one) => one === 'patient' || one === 'technique');
+  if (wanted?.some((one) => !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(one))) throw bad('annotation');
+  return (
+    wanted && {
+      known: ANNOTATIONS.filter((one) => wanted.includes(one)),
+      unknown: wanted.filter((one) => !ANNOTATIONS.some((known) => known === one)),
+    }
+  );
+}
+
+const PROFILES = ['no', 'yes', 'srgb', 'displayp3'] as const;
+
+/** §8.3.5.1.5. Adobe RGB and ROMM RGB are not made here: 400 says so. GIF has no profiles, and is asked for none. */
+function iccOf(value: string | string[] | undefined, type: PictureType): RenderOptions['icc'] {
+  const [only, ...rest] = list(value, 'iccprofile') ?? [];
+  if (only === undefined) return undefined;
+  const known = PROFILES.find((one) => one === only);
+  if (!known || rest.length > 0)
+    throw new Fault('BAD_REQUEST', { parameter: 'iccprofile', known: PROFILES.join(' ') });
+  if (known !== 'no' && type === 'image/gif')
+    throw new Fault('BAD_REQUEST', { parameter: 'iccprofile', problem: 'GIF has no colour profiles' });
+  return known;
 }
 
 function pictureOf(accept: readonly Wanted[]): { wanted: Wanted; type: PictureType } {
@@ -111,6 +137,12 @@ export async function rendered(
 ): Promise<FastifyReply> {
   const { wanted, type } = pictureOf(acceptOf(request));
   const options = parseRenderOptions(request.query as QueryText, type);
+  const unknown = annotationOf((request.query as QueryText)['annotation'])?.unknown ?? [];
+  if (unknown.length > 0)
+    reply.header(
+      'warning',
+      `299 ${rootUrl(request, context.prefix)}: The following annotation values are not supported: ${unknown.join(',')}`,
+    );
   const refs = await find(context, request, 'rendered');
   const { frames: frameText, instance } = request.params as { frames?: string; instance?: string };
   const [only] = refs;
@@ -161,7 +193,10 @@ export async function thumbnail(
   const accept = acceptOf(request);
   if (!accept.some((wanted) => covers(wanted, 'image/jpeg')))
     throw new Fault('NOT_ACCEPTABLE', { types: 'image/jpeg' });
-  const viewport = viewportOf((request.query as QueryText)['viewport']);
+  const text = (request.query as QueryText)['viewport'];
+  // A thumbnail is of the whole image (§8.3.5.1.3).
+  if ((list(text, 'viewport')?.length ?? 2) !== 2) throw bad('viewport');
+  const viewport = viewportOf(text);
   const size = Math.min(
     MAX_THUMBNAIL,
     viewport ? Math.max(viewport.width, viewport.height) : DEFAULT_THUMBNAIL,
