@@ -234,6 +234,16 @@ export const FAULTS = {
   WEB_TIMEOUT: row(504, 0x0110, 'The DICOMweb server did not answer in time.'),
   WEB_STATUS: row(502, 0x0110, 'The DICOMweb server answered with an HTTP status that says no.'),
   WEB_ANSWER: row(502, 0x0110, 'The answer is not one that DICOMweb allows: it was not believed.'),
+  RULES_INVALID: row(
+    422,
+    0x0110,
+    'The file of rules has mistakes. Each is told with its rule, its place and what to write instead.',
+  ),
+  RULES_CHANGED: row(
+    409,
+    0x0110,
+    'Somebody else has changed the rules meanwhile. Load them again and make the change once more.',
+  ),
   TRANSFER_MISSING: row(502, 0xa702, 'The archive says that it sent everything, but not everything came.'),
   // --- messages between DICOM programs (core/dimse)
   PDU_TYPE: row(400, 0xc000, 'The peer sent a message of a kind that DICOM does not have.'),

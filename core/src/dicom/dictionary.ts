@@ -77,6 +77,11 @@ export function tagOf(keyword: string): Tag | undefined {
   return dictionary().byKeyword.get(keyword);
 }
 
+/** Every keyword of the standard. */
+export function keywords(): Iterable<string> {
+  return dictionary().byKeyword.keys();
+}
+
 export function keywordOf(tag: Tag): string | undefined {
   return lookup(tag)?.keyword;
 }
