@@ -13,9 +13,13 @@ import { openCommitments } from './archive/commitment/commitments.ts';
 import { openExports } from './archive/export/exports.ts';
 import { openImports } from './archive/import/imports.ts';
 import { meterIngest } from './archive/meter.ts';
+import { openRuleBook } from './archive/rules/book.ts';
+import { readRuleFile } from './archive/rules/file.ts';
+import { createRules, Returns, watchReturns } from './archive/rules/rules.ts';
 import { createTransfers } from './archive/transfers/transfers.ts';
 import { eitherWay } from './archive/transfers/ways.ts';
 import { createRenderer } from './archive/render/renderer.ts';
+import type { Remote } from './doors/api/context.ts';
 import { apiDoor } from './doors/api/door.ts';
 import { webCarrier } from './doors/dicomweb/client/carrier.ts';
 import { tryService, webAdvice } from './doors/dicomweb/client/reach.ts';
@@ -53,6 +57,8 @@ import { lockDataFolder } from './platform/lock.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 
+/** Earlier studies of one patient in one archive that are looked at. */
+const MOST_PRIORS = 1000;
 const SYSTEM: Principal = { kind: 'system', id: 'system', name: 'Lightbox', roles: [], remoteAddress: '' };
 
 export interface Running {
@@ -113,8 +119,15 @@ export async function start(config: Config, log: Log): Promise<Running> {
       'DICOM associations refused because too many were open, by the limit that was met',
       ['limit'],
     );
-    const kept = keep('archive', await openArchive({ config, database, events, log }), (one) => one.close());
-    const archive = { ...kept, ingest: meterIngest(kept.ingest, metrics) };
+    const book = keep('rule book', await openRuleBook({ database, events, log }), (one) => one.close());
+    const fromFile = await readRuleFile(config.rulesFile, { book, devices, log });
+    const kept = keep(
+      'archive',
+      await openArchive({ config, database, events, log, coercer: book.coerce }),
+      (one) => one.close(),
+    );
+    const returns = new Returns();
+    const archive = { ...kept, ingest: watchReturns(meterIngest(kept.ingest, metrics), returns) };
     const renderer = keep(
       'renderer',
       createRenderer({ retrieve: archive.retrieve, log, dataDir: config.dataDir }),
@@ -148,6 +161,25 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const transfers = createTransfers({
       ...{ config: config.transfers, database, events, jobs, devices, audit, carrier, log },
       retrieve: archive.retrieve,
+    });
+    const remote: Remote = {
+      studies: (device, keys, limit, signal) =>
+        (device.dicomweb ? web : dimseSearch).searchStudies(asking, device, keys, limit, signal),
+      series: (device, studyUid, signal) =>
+        (device.dicomweb ? web : dimseSearch).searchSeries(asking, device, studyUid, signal),
+      adviceFor: (fault) => (fault.code.startsWith('DIMSE_') ? adviceFor(fault, aeTitle) : webAdvice(fault)),
+    };
+    const rules = createRules({
+      ...{ database, events, book, devices, transfers, returns, audit, log, aeTitle, fromFile },
+      ...{ retrieve: archive.retrieve, presence: archive.presence },
+      archives: {
+        studies: (device, patientId, signal) => remote.studies(device, { patientId }, MOST_PRIORS, signal),
+        async bodyParts(device, studyUid, signal) {
+          const series = await remote.series(device, studyUid, signal);
+          return series.flatMap(({ bodyPart }) => (bodyPart === '' ? [] : [bodyPart]));
+        },
+        adviceFor: remote.adviceFor,
+      },
     });
 
     const http = keep('http', await createHttp({ config, log }), (one) => one.close());
@@ -188,18 +220,12 @@ export async function start(config: Config, log: Log): Promise<Running> {
         metrics,
         people,
         renderer,
+        rules,
         sessions,
         throttle,
         transfers,
       },
-      remote: {
-        studies: (device, keys, limit, signal) =>
-          (device.dicomweb ? web : dimseSearch).searchStudies(asking, device, keys, limit, signal),
-        series: (device, studyUid, signal) =>
-          (device.dicomweb ? web : dimseSearch).searchSeries(asking, device, studyUid, signal),
-        adviceFor: (fault) =>
-          fault.code.startsWith('DIMSE_') ? adviceFor(fault, aeTitle) : webAdvice(fault),
-      },
+      remote,
       echo: async (device) => {
         const dial = dialOf(device, aeTitle, certificates, config.dicom.tls.profile);
         if (!device.dicomweb) return echoDevice(device, aeTitle, dial);
@@ -225,8 +251,10 @@ export async function start(config: Config, log: Log): Promise<Running> {
     // The last to start, and so the first to stop: jobs work with all that stands above.
     keep('jobs', jobs, (one) => one.close());
     keep('transfers', transfers, (one) => one.close());
+    keep('rules', rules, (one) => one.close());
     await jobs.start();
     transfers.start();
+    rules.start();
     await listen(http, config);
     audit.record({ event: 'application.start', outcome: 'success', principal: SYSTEM });
     opened.push({

@@ -107,6 +107,7 @@ export const RemoteStudy = z.object({
   studyUid: z.string(),
   patientName: PersonNameGroups,
   patientId: z.string(),
+  issuer: z.string().default(''),
   birthDate: z.string(),
   sex: z.string(),
   date: z.string(),

@@ -27,6 +27,7 @@ export interface FoundStudy {
   readonly studyUid: string;
   readonly patientName: { alphabetic: string; ideographic?: string; phonetic?: string };
   readonly patientId: string;
+  readonly issuer: string;
   readonly birthDate: string;
   readonly sex: string;
   readonly date: string;
@@ -61,6 +62,7 @@ export function studyKeys(keys: StudyKeys): Key[] {
     [Tags.StudyDescription, wild(keys.description, '*', '*')],
     [Tags.PatientName, wild(keys.patientName?.trim().replace(/\s*,\s*/g, '^'), '', '*')],
     [Tags.PatientID, keys.patientId?.trim() ?? ''],
+    [Tags.IssuerOfPatientID, ''],
     [Tags.PatientBirthDate, keys.birthDate ?? ''],
     [Tags.PatientSex, ''],
     [Tags.StudyInstanceUID, keys.studyUid ?? ''],
@@ -107,7 +109,8 @@ export function studyOf(match: DataSet, { modality = '' }: StudyKeys): FoundStud
       ...(groups.Ideographic === undefined ? {} : { ideographic: groups.Ideographic }),
       ...(groups.Phonetic === undefined ? {} : { phonetic: groups.Phonetic }),
     },
-    ...{ patientId: value(match, Tags.PatientID), birthDate: value(match, Tags.PatientBirthDate) },
+    ...{ patientId: value(match, Tags.PatientID), issuer: value(match, Tags.IssuerOfPatientID) },
+    birthDate: value(match, Tags.PatientBirthDate),
     ...{ sex: value(match, Tags.PatientSex), date: value(match, Tags.StudyDate) },
     ...{ time: value(match, Tags.StudyTime), description: value(match, Tags.StudyDescription) },
     ...{ accession: value(match, Tags.AccessionNumber), modalities },

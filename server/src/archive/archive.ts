@@ -15,6 +15,7 @@ import { Batcher } from './index/batcher.ts';
 import { archiveMigrations as indexMigrations } from './index/migrations.ts';
 import { exportMigrations } from './export/migrations.ts';
 import { importMigrations } from './import/migrations.ts';
+import { ruleMigrations } from './rules/migrations.ts';
 import { transferMigrations } from './transfers/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal, segmentOf } from './journal/journal.ts';
@@ -37,6 +38,7 @@ export const archiveMigrations: Migrations = {
   ...importMigrations,
   ...packMigrations,
   ...transferMigrations,
+  ...ruleMigrations,
 };
 
 declare module '../platform/events.ts' {

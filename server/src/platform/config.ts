@@ -3,7 +3,7 @@
  *
  * Layer:  server/platform.
  */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 import type { TlsProfileName } from './tls-profile.ts';
 
@@ -41,6 +41,8 @@ export interface Config {
     readonly retrySeconds: number;
     readonly attempts: number;
   };
+  /** Absolute. */
+  readonly rulesFile: string;
   /** undefined: the built-in PostgreSQL. */
   readonly databaseUrl: string | undefined;
   readonly socketDir: string | undefined;
@@ -88,6 +90,7 @@ export function loadConfig(env: Environment): Config {
       retrySeconds: read('transferRetrySeconds'),
       attempts: read('transferAttempts'),
     },
+    rulesFile: resolve(read('rulesFile') ?? join(read('dataDir'), 'rules.json')),
     databaseUrl: read('databaseUrl'),
     socketDir: read('processFolder'),
     quietSeconds: read('quietSeconds'),

@@ -195,6 +195,12 @@ export const SETTINGS = {
     integer(1, 1000),
     'After so many attempts in a row without an object taken a transfer is given up and shown to people as failed. With the other defaults 20 take about three days.',
   ),
+  rulesFile: setting(
+    'LIGHTBOX_RULES_FILE',
+    '',
+    optional,
+    'File of rules that is read at each start and taken over as a new version when it has changed. Default: rules.json in the data folder, when it is there.',
+  ),
   databaseUrl: setting(
     'DATABASE_URL',
     '',

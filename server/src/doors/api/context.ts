@@ -11,6 +11,7 @@ import type { Exports } from '../../archive/export/exports.ts';
 import type { RemoteQuery, RemoteSeries, RemoteStudy } from '@lightbox/core/contract/transfers.ts';
 import type { Imports } from '../../archive/import/imports.ts';
 import type { Renderer } from '../../archive/render/types.ts';
+import type { Rules } from '../../archive/rules/types.ts';
 import type { Transfers } from '../../archive/transfers/types.ts';
 import type { Archive } from '../../archive/types.ts';
 import type { ApiKeys } from '../../identity/api-keys.ts';
@@ -46,6 +47,7 @@ export interface ApiContext {
   readonly metrics: Metrics;
   readonly people: People;
   readonly renderer: Renderer;
+  readonly rules: Rules;
   readonly sessions: Sessions;
   readonly throttle: Throttle;
   readonly transfers: Transfers;

@@ -12,6 +12,7 @@ import { documentRoutes } from './documents.ts';
 import { exportRoutes } from './exports.ts';
 import { importRoutes } from './imports.ts';
 import { operationsRoutes } from './operations.ts';
+import { ruleRoutes } from './rules.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
 import { transferRoutes } from './transfers.ts';
@@ -28,5 +29,6 @@ export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> 
   importRoutes(app, context);
   operationsRoutes(app, context);
   commitmentRoutes(app, context);
+  ruleRoutes(app, context);
   await app.register((upload) => uploadRoutes(upload, context));
 }

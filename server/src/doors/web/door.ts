@@ -27,7 +27,7 @@ const PAGES = [
     '/keys',
     '/audit',
   ],
-  ...['/quarantine', '/commitments', '/status', '/account', '/archives', '/transfers'],
+  ...['/quarantine', '/commitments', '/status', '/account', '/archives', '/transfers', '/rules'],
 ];
 
 export async function webDoor(app: HttpApp): Promise<void> {
