@@ -255,6 +255,7 @@ describe('the audit trail', () => {
         transfer = ((await answer.clone().json()) as { id: string }).id;
         return answer;
       },
+      'GET /api/transfers/{id}': () => send('GET', `/api/transfers/${transfer}`, admin),
       'POST /api/transfers/{id}/cancel': () => send('POST', `/api/transfers/${transfer}/cancel`, admin, {}),
       'POST /api/transfers/{id}/retry': () => send('POST', `/api/transfers/${transfer}/retry`, admin, {}),
       'POST /api/remote/studies': async () => {

@@ -1,29 +1,17 @@
 /** `lightbox find` against archives of other people: DCMTK's dcmqrscp and Orthanc. */
-import { type ChildProcess, execFile } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
 import { ARCHIVES, stopped } from './support/archives.ts';
+import { cli, type CliResult } from './support/cli.ts';
 import { contextProfile, storescu, temporaryFolder } from './support/dcmtk.ts';
 import { ctImage } from './support/images.ts';
 import { freePort } from './support/lightbox.ts';
 
-const repository = resolve(import.meta.dirname, '..');
 const CT = '1.2.840.10008.5.1.4.1.1.2';
 const STUDY = '1.2.826.0.1.3680043.10.1234.800';
-
-function lightbox(...args: string[]): Promise<{ code: number; output: string }> {
-  return new Promise((settle) => {
-    execFile(
-      join(repository, 'node_modules/.bin/node'),
-      [join(repository, 'server/src/cli/main.ts'), ...args],
-      { timeout: 60_000, encoding: 'utf8' },
-      (error, stdout, stderr) =>
-        settle({ code: error ? Number(error.code ?? -1) : 0, output: stdout + stderr }),
-    );
-  });
-}
 
 for (const archive of ARCHIVES) {
   describeWith([archive.needs, 'storescu', 'echoscu'], `lightbox find against ${archive.needs}`, () => {
@@ -52,7 +40,7 @@ for (const archive of ARCHIVES) {
     });
 
     it('shows patients, studies, series and images', async () => {
-      const find = (...args: string[]): ReturnType<typeof lightbox> => lightbox('find', '--at', at, ...args);
+      const find = (...args: string[]): Promise<CliResult> => cli(['find', '--at', at, ...args]);
       const studies = await find('PatientName=Peer*');
       expect(studies.output).toMatch(/^2026-01-02 +10:11 +Paula Peer +P800 +1970-01-01 /m);
       expect(studies.output).toContain('1 match');
@@ -68,7 +56,7 @@ for (const archive of ARCHIVES) {
     });
 
     it('says so when the AE title is another one', async () => {
-      const found = await lightbox('find', '--at', at.replace('PEER', 'OTHER'), 'PatientID=P800');
+      const found = await cli(['find', '--at', at.replace('PEER', 'OTHER'), 'PatientID=P800']);
       expect(found.output).toMatch(/another AE title|does not accept our association/);
       expect(found.code).toBe(1);
     });

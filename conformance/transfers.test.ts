@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
-import { ARCHIVES, PEER, stopped } from './support/archives.ts';
+import { ARCHIVES, orthancTls, PEER, stopped } from './support/archives.ts';
 import { dumpUids, run, temporaryFolder } from './support/dcmtk.ts';
 import { ctImage, EXPLICIT, writeImages, type WrittenImage } from './support/images.ts';
 import { freePort } from './support/lightbox.ts';
+import { issueFor, writePair } from './support/tls.ts';
 import { type Row, Side } from './support/transfers.ts';
 import { CT, dataSetOfFile } from './support/wire.ts';
 
@@ -258,3 +259,76 @@ for (const archive of ARCHIVES) {
     });
   });
 }
+
+describeWith(['Orthanc', 'storescu'], 'Transfers over mutual TLS', () => {
+  const folder = temporaryFolder();
+  const place = (name: string): string => {
+    const path = join(folder.path, name);
+    mkdirSync(path);
+    return path;
+  };
+
+  it('send, and fetch by C-GET and C-MOVE, byte for byte; nothing without a certificate', async () => {
+    const tlsPort = await freePort();
+    const env = { LIGHTBOX_DICOM_TLS_PORT: String(tlsPort), LIGHTBOX_TRANSFER_ATTEMPTS: '2' };
+    const side = new Side();
+    await side.start(env);
+    const port = await freePort();
+    await side.post('/api/certificates/own', { names: ['127.0.0.1'] });
+    const made = await issueFor(side.box, side.cookie, PEER);
+    const trusted = join(folder.path, 'authority.crt');
+    writeFileSync(trusted, made.authority);
+    const files = writePair(folder.path, 'peer', made);
+    const images = writeImages(place('images'), '920', 12, () => 0.6);
+    const study = images[0]?.studyUid ?? '';
+    const ourselves = { aeTitle: 'LIGHTBOX', port: tlsPort };
+    const child = await orthancTls(place('archive'), port, { ...files, trusted }, [ourselves]);
+    const secured = {
+      ...{ aeTitle: PEER, port, tls: true, tlsOnly: true, verbs: ['echo', 'store'] },
+      ...{ offers: ['store', 'archive'], certificate: { by: 'fingerprint', fingerprint: made.fingerprint } },
+    };
+    const boxes = [side];
+    try {
+      await side.store(images, folder.path);
+      const bound = await side.device(secured);
+      const sent = await side.send(bound, study);
+      expect(await side.until(sent.id, 'done')).toMatchObject({ sent: 12, failed: 0 });
+      // Without TLS nothing arrives there, and it is said why.
+      const open = await side.device({ aeTitle: 'OPEN', port, offers: ['store'] });
+      const refused = await side.send(open, study);
+      expect((await side.until(refused.id, 'failed')).advice).toMatch(/wants TLS/);
+      const { certificate, privateKey } = await issueFor(side.box, side.cookie, 'LIGHTBOX');
+      for (const method of ['get', 'move']) {
+        // One that has nothing yet takes the place of the one before, with a certificate of the same authority.
+        const before = boxes.at(-1) ?? side;
+        await before.box.stop();
+        const other = new Side();
+        await other.start({ ...env, LIGHTBOX_DICOM_PORT: String(side.box.dicomPort) });
+        boxes.push(other);
+        await other.post('/api/certificates/trusted', { certificate: made.authority });
+        const put = await fetch(`${other.box.url}/api/certificates/own`, {
+          method: 'PUT',
+          headers: { cookie: other.cookie, origin: other.box.url, 'content-type': 'application/json' },
+          body: JSON.stringify({ certificate, privateKey }),
+        });
+        expect(put.ok, await put.text()).toBe(true);
+        const source = await other.device(secured);
+        const body = { deviceId: source, scopes: [{ studyUid: study }], method };
+        const { id } = await other.post<Row>('/api/remote/retrieve', body);
+        expect(await other.until(id, 'done')).toMatchObject({ sent: 12, total: 12, failed: 0 });
+        for (const image of images) {
+          const answer = await other.box.get(
+            `/dicom-web/studies/${study}/series/${image.seriesUid}/instances/${image.sopUid}`,
+            { accept: 'application/dicom; transfer-syntax=*' },
+          );
+          const kept = dataSetOfFile(Buffer.from(await answer.arrayBuffer()));
+          expect(kept.equals(dataSetOfFile(readFileSync(image.file)))).toBe(true);
+        }
+      }
+    } finally {
+      for (const { box } of boxes) if (box.running) await box.stop();
+      await stopped(child);
+      folder.dispose();
+    }
+  });
+});

@@ -27,6 +27,13 @@ export interface Archive {
   ): Promise<ChildProcess>;
 }
 
+/** Files, PEM. */
+export interface DicomTls {
+  readonly certificate: string;
+  readonly key: string;
+  readonly trusted: string;
+}
+
 export const ARCHIVES: readonly Archive[] = [
   {
     needs: 'dcmqrscp',
@@ -64,6 +71,43 @@ export const ARCHIVES: readonly Archive[] = [
     },
   },
 ];
+
+/** Orthanc that takes and makes DICOM connections over TLS alone, and wants a certificate. */
+export async function orthancTls(
+  folder: string,
+  port: number,
+  tls: DicomTls,
+  destinations: readonly Destination[],
+): Promise<ChildProcess> {
+  const config = {
+    ...{ StorageDirectory: folder, IndexDirectory: folder, DicomAet: PEER, DicomPort: port, Plugins: [] },
+    ...{ HttpPort: await freePort(), RemoteAccessAllowed: false, DicomCheckCalledAet: true },
+    ...{ DicomAlwaysAllowEcho: true, DicomAlwaysAllowStore: true, DicomAlwaysAllowFind: true },
+    ...{ DicomAlwaysAllowGet: true, DicomAlwaysAllowMove: true },
+    ...{
+      DicomTlsEnabled: true,
+      DicomTlsRemoteCertificateRequired: true,
+      DicomTlsCertificate: tls.certificate,
+    },
+    ...{ DicomTlsPrivateKey: tls.key, DicomTlsTrustedCertificates: tls.trusted },
+    DicomModalities: Object.fromEntries(
+      destinations.map((one) => [
+        one.aeTitle,
+        { AET: one.aeTitle, Host: '127.0.0.1', Port: one.port, UseDicomTls: true },
+      ]),
+    ),
+  };
+  writeFileSync(join(folder, 'orthanc.json'), JSON.stringify(config));
+  const child = spawn(program('Orthanc') ?? 'Orthanc', [join(folder, 'orthanc.json')], {
+    ...{ stdio: 'ignore', env: { ...process.env, TCP_NODELAY: '1' } },
+  });
+  for (let tries = 0; tries < 300; tries += 1) {
+    if (await listening(port)) return child;
+    await sleep(100);
+  }
+  child.kill();
+  throw new Error('Orthanc did not start');
+}
 
 export interface WebService {
   readonly child: ChildProcess;

@@ -93,6 +93,7 @@ export const ROUTES: readonly RouteRow[] = [
   row('GET', '/api/archives', 'remote.search'),
   row('POST', '/api/transfers', 'study.send', 'transfer.asked'),
   row('GET', '/api/transfers', 'transfer.manage', 'query'),
+  row('GET', '/api/transfers/{id}', 'transfer.manage', 'query'),
   row('POST', '/api/transfers/{id}/retry', 'transfer.manage', 'transfer.changed'),
   row('POST', '/api/transfers/{id}/cancel', 'transfer.manage', 'transfer.changed'),
   row('POST', '/api/remote/studies', 'remote.search', 'query'),

@@ -55,6 +55,21 @@ export const TransferRow = z.object({
   advice: z.string().nullable(),
 });
 
+/** GET /api/transfers/:id: with the objects that were refused, as far as there is room. */
+export const TransferDetail = TransferRow.extend({
+  failures: z.array(
+    z.object({
+      studyUid: z.string(),
+      seriesUid: z.string(),
+      sopUid: z.string(),
+      /** What the other side answered. */
+      status: z.number().int().nullable(),
+      /** A row of docs/errors.md. */
+      code: z.string().nullable(),
+    }),
+  ),
+});
+
 /** GET /api/transfers */
 export const TransferQuery = z.object({
   /** Comma separated. */

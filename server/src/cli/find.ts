@@ -15,6 +15,7 @@ import { EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.t
 import { texts } from '@lightbox/core/dicom/values.ts';
 import { PATIENT_ROOT_FIND, STUDY_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
 import { DimseClient } from '../doors/dimse/client.ts';
+import type { TlsDial } from '../doors/dimse/tls-client.ts';
 import { isBaseline, parseKey, uniqueUpTo, UTF_8, wholeNumber } from './keys.ts';
 import { parsePeer, withAdvice } from './peer.ts';
 import { formatTable } from './table.ts';
@@ -28,6 +29,7 @@ export interface FindOptions {
   readonly json?: boolean | undefined;
   readonly limit?: string | undefined;
   readonly timeout?: string | undefined;
+  readonly tls?: TlsDial | undefined;
 }
 
 const ROOTS: Readonly<Partial<Record<string, string>>> = {
@@ -89,9 +91,10 @@ export async function find(keys: readonly string[], options: FindOptions): Promi
   const limit = wholeNumber('--limit', options.limit) ?? Infinity;
   const timeout = wholeNumber('--timeout', options.timeout);
   const { identifier, columns } = identifierOf(keys, levelName, rootName);
-  return withAdvice(options.calling, async () => {
+  return withAdvice(options, async () => {
     const client = await DimseClient.open({
       ...{ host: peer.host, port: peer.port, calledAe: peer.calledAe, callingAe: options.calling },
+      tls: options.tls,
       timeoutMs: timeout === undefined ? undefined : timeout * 1000,
       contexts: [{ sopClassUid: sopClass, transferSyntaxUids: [EXPLICIT_LE, IMPLICIT_LE] }],
       relational: isBaseline(identifier, levelName, rootName) ? undefined : [sopClass],

@@ -14,6 +14,8 @@ import { parsePeer } from './peer.ts';
 import { FILES, Progress } from './progress.ts';
 import { get, move, type RetrieveCommand } from './retrieve.ts';
 import { send } from './send.ts';
+import { type TlsArguments, TLS_HELP, tlsDialOf } from './tls.ts';
+import { transfers } from './transfers.ts';
 import { UsageError } from './usage.ts';
 
 type Values = Readonly<Partial<Record<string, string | boolean>>>;
@@ -38,18 +40,39 @@ function nothingMore(positionals: readonly string[]): void {
   if (positionals.length > 0) throw new UsageError(`"${positionals[0]}" is one argument too many.`);
 }
 
+const TLS_OPTIONS = {
+  tls: { type: 'boolean' },
+  ...{ 'tls-ca': string, 'tls-cert': string, 'tls-key': string, 'tls-profile': string },
+} as const;
+const tlsOf = (values: Values): ReturnType<typeof tlsDialOf> =>
+  tlsDialOf({
+    ...{ tls: values['tls'] === true, ca: textOf(values['tls-ca']), key: textOf(values['tls-key']) },
+    ...{ certificate: textOf(values['tls-cert']), profile: textOf(values['tls-profile']) },
+  } satisfies TlsArguments);
+
 const RETRIEVE_HELP = `  --level LEVEL       patient, study (default), series or image
   --root ROOT         patient or study (default: patient for the patient level, else study)
   --calling AE        our AE title, which the other side has to know (default ${DEFAULT_AE})
   --timeout SECONDS   for connecting and for each message (default 30)
+${TLS_HELP}
 
 Ends with 0 when everything that matched was retrieved, 1 when not.`;
 
-const RETRIEVE_OPTIONS = { at: string, level: string, root: string, calling: string, timeout: string };
-const retrieveOptions = ({ at, level, root, calling, timeout, syntax }: Values): RetrieveCommand => ({
-  ...{ at: textOf(at), level: textOf(level), root: textOf(root), timeout: textOf(timeout) },
-  ...{ calling: textOf(calling) ?? DEFAULT_AE, syntax: textOf(syntax) },
-});
+const RETRIEVE_OPTIONS = {
+  at: string,
+  level: string,
+  root: string,
+  calling: string,
+  timeout: string,
+  ...TLS_OPTIONS,
+};
+const retrieveOptions = (values: Values): RetrieveCommand => {
+  const { at, level, root, calling, timeout, syntax } = values;
+  return {
+    ...{ at: textOf(at), level: textOf(level), root: textOf(root), timeout: textOf(timeout) },
+    ...{ calling: textOf(calling) ?? DEFAULT_AE, syntax: textOf(syntax), tls: tlsOf(values) },
+  };
+};
 
 const COMMANDS: Readonly<Partial<Record<string, CliCommand>>> = {
   serve: {
@@ -70,10 +93,12 @@ const COMMANDS: Readonly<Partial<Record<string, CliCommand>>> = {
 
   --to AE@host:port   whom to send to
   --from AE           our AE title, which the other side has to know (default ${DEFAULT_AE})
+${TLS_HELP}
 
 Ends with 0 when every object was taken, 1 when not.`,
-    options: { to: string, from: string },
-    run: (positionals, { to, from }) => send(positionals, textOf(to), textOf(from) ?? DEFAULT_AE),
+    options: { to: string, from: string, ...TLS_OPTIONS },
+    run: (positionals, { to, from, ...values }) =>
+      send(positionals, textOf(to), textOf(from) ?? DEFAULT_AE, tlsOf(values)),
   },
   find: {
     usage: '--at AE@host:port [--level LEVEL] KEY=VALUE...',
@@ -88,15 +113,22 @@ A KEY without a value is shown as one more column.
   --limit N           stop after N matches (C-CANCEL)
   --timeout SECONDS   for connecting and for each answer (default 30)
   --json              DICOM JSON (PS3.18 Annex F) instead of a table
+${TLS_HELP}
 
 Ends with 0 when the search was answered, also without a match; 1 when not.`,
     options: {
       ...{ at: string, level: string, root: string, calling: string, limit: string, timeout: string },
-      json: { type: 'boolean' },
+      ...{ json: { type: 'boolean' }, ...TLS_OPTIONS },
     },
-    run: (positionals, { at, level, root, calling, limit, timeout, json }) =>
+    run: (positionals, { at, level, root, calling, limit, timeout, json, ...values }) =>
       find(positionals, {
-        ...{ at: textOf(at), level: textOf(level), root: textOf(root), limit: textOf(limit) },
+        ...{
+          tls: tlsOf(values),
+          at: textOf(at),
+          level: textOf(level),
+          root: textOf(root),
+          limit: textOf(limit),
+        },
         ...{ timeout: textOf(timeout), calling: textOf(calling) ?? DEFAULT_AE, json: json === true },
       }),
   },
@@ -123,6 +155,29 @@ ${RETRIEVE_HELP}`,
 ${RETRIEVE_HELP}`,
     options: { ...RETRIEVE_OPTIONS, to: string },
     run: (positionals, { to, ...values }) => move(positionals, textOf(to), retrieveOptions(values)),
+  },
+  transfers: {
+    usage: '[list | show ID | retry ID... | cancel ID...]',
+    meaning: 'see and change what a running server sends and fetches',
+    help: `LIGHTBOX_API_KEY has to be an API key with the right transfer.manage, from the page API keys.
+
+  list                the newest first (the default)
+  show ID             one, with the objects that were refused
+  retry ID            once more and at once, with what was refused
+  cancel ID           not any more; a failed one is put away by it
+
+  --server URL        where the server is (default http://localhost:8080)
+  --state STATE,STATE queued, running, waiting, done, failed, cancelled
+  --limit N           so many at most (default 50, at most 200)
+  --json              JSON instead of a table
+
+Ends with 0 when the server did it, 1 when not.`,
+    options: { server: string, state: string, limit: string, json: { type: 'boolean' } },
+    run: (positionals, { server, state, limit, json }) =>
+      transfers(positionals, {
+        ...{ server: textOf(server), state: textOf(state), limit: textOf(limit), json: json === true },
+        key: process.env['LIGHTBOX_API_KEY'],
+      }),
   },
   demo: {
     usage: 'FOLDER [--to AE@host:port] [--from AE]',

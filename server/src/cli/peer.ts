@@ -6,6 +6,8 @@
  */
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { adviceFor } from '../doors/dimse/reach.ts';
+import type { TlsDial } from '../doors/dimse/tls-client.ts';
+import { tlsAdvice } from './tls.ts';
 import { UsageError } from './usage.ts';
 
 export interface PeerAddress {
@@ -26,12 +28,19 @@ export function parsePeer(option: string, text: string | undefined): PeerAddress
 }
 
 /** Runs `work`, which speaks to a peer; what goes wrong there is said in words that lead on. @returns the exit code. */
-export async function withAdvice(callingAe: string, work: () => Promise<number>): Promise<number> {
+export async function withAdvice(
+  { calling, tls }: { readonly calling: string; readonly tls?: TlsDial | undefined },
+  work: () => Promise<number>,
+): Promise<number> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof Fault) || !error.code.startsWith('DIMSE_')) throw error;
-    console.error(`${error.row.meaning} [${error.code}]\n${adviceFor(error, callingAe)}`);
+    if (!(error instanceof Fault)) throw error;
+    const advice = tlsAdvice(error, tls !== undefined);
+    if (advice === undefined && !error.code.startsWith('DIMSE_')) throw error;
+    console.error(
+      `${error.row.meaning} [${error.code}]\n${advice ?? adviceFor(error, calling, tls !== undefined)}`,
+    );
     return 1;
   }
 }

@@ -23,6 +23,7 @@ import {
 } from '@lightbox/core/dimse/retrieve.ts';
 import { statusKind, statusMeaning } from '@lightbox/core/dimse/status.ts';
 import { DimseClient, type RetrieveAnswer } from '../doors/dimse/client.ts';
+import type { TlsDial } from '../doors/dimse/tls-client.ts';
 import type { IncomingObject, ObjectSink } from '../doors/dimse/incoming-object.ts';
 import { isBaseline, parseKey, uniqueUpTo, wholeNumber } from './keys.ts';
 import { parsePeer, withAdvice } from './peer.ts';
@@ -35,6 +36,7 @@ export interface RetrieveCommand {
   readonly root?: string | undefined;
   readonly calling: string;
   readonly timeout?: string | undefined;
+  readonly tls?: TlsDial | undefined;
   readonly syntax?: string | undefined;
 }
 
@@ -112,7 +114,7 @@ export async function get(
   const classes = storageClasses();
   const work: Work = (client, progress, signal) =>
     client.get(sopClass, asked.identifier, (object) => fileFor(into, object), { progress, signal });
-  return withAdvice(options.calling, async () => {
+  return withAdvice(options, async () => {
     const first = await retrieve(asked, sopClass, options, 'Getting', work, {
       takes: classes.slice(0, MAX_CLASSES),
       syntaxes,
@@ -161,7 +163,7 @@ export async function move(
   const sopClass = asked.root === 'patient' ? PATIENT_ROOT_MOVE : STUDY_ROOT_MOVE;
   const work: Work = (client, progress, signal) =>
     client.move(sopClass, asked.identifier, destination, { progress, signal });
-  return withAdvice(options.calling, async () =>
+  return withAdvice(options, async () =>
     tell(await retrieve(asked, sopClass, options, 'Moving', work, { takes: [], syntaxes: [] })),
   );
 }
@@ -184,7 +186,7 @@ async function retrieve(
   const { host, port, calledAe } = parsePeer('--at', options.at);
   const timeout = wholeNumber('--timeout', options.timeout);
   const client = await DimseClient.open({
-    ...{ host, port, calledAe, callingAe: options.calling, takes },
+    ...{ host, port, calledAe, callingAe: options.calling, takes, tls: options.tls },
     timeoutMs: timeout === undefined ? undefined : timeout * 1000,
     contexts: [
       { sopClassUid, transferSyntaxUids: [EXPLICIT_LE, IMPLICIT_LE] },

@@ -13,6 +13,7 @@ import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { uidValue } from '@lightbox/core/dicom/values.ts';
 import { statusKind, statusMeaning, statusText } from '@lightbox/core/dimse/status.ts';
 import { DimseClient } from '../doors/dimse/client.ts';
+import type { TlsDial } from '../doors/dimse/tls-client.ts';
 import { parsePeer, type PeerAddress, withAdvice } from './peer.ts';
 import { FILES, Progress } from './progress.ts';
 import { UsageError } from './usage.ts';
@@ -32,13 +33,19 @@ export async function send(
   paths: readonly string[],
   to: string | undefined,
   callingAe: string,
+  tls?: TlsDial,
 ): Promise<number> {
   if (paths.length === 0) throw new UsageError('Name at least one file or folder to send.');
   const peer = parsePeer('--to', to);
-  return withAdvice(callingAe, () => sendAll(paths, peer, callingAe));
+  return withAdvice({ calling: callingAe, tls }, () => sendAll(paths, peer, callingAe, tls));
 }
 
-async function sendAll(paths: readonly string[], peer: PeerAddress, callingAe: string): Promise<number> {
+async function sendAll(
+  paths: readonly string[],
+  peer: PeerAddress,
+  callingAe: string,
+  tls: TlsDial | undefined,
+): Promise<number> {
   const files: FileToSend[] = [];
   let failed = 0;
   for (const path of paths) {
@@ -60,7 +67,7 @@ async function sendAll(paths: readonly string[], peer: PeerAddress, callingAe: s
     for (let at = 0; at < classes.length; at += 128) {
       const some = classes.slice(at, at + 128);
       const client = await DimseClient.open({
-        ...{ ...peer, callingAe },
+        ...{ ...peer, callingAe, tls },
         contexts: some.map((sopClassUid) => ({ sopClassUid, transferSyntaxUids: [syntax] })),
       });
       try {

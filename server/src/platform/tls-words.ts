@@ -41,6 +41,8 @@ const CODES: readonly (readonly [pattern: RegExp, reason: TlsReason])[] = [
   [/HANDSHAKE_TIMEOUT/, 'timeout'],
   [/^CERT_HAS_EXPIRED/, 'expired'],
   [/^CERT_NOT_YET_VALID/, 'notYetValid'],
+  // The chain ends in an authority that signed itself, as all of them do, and is not one we trust.
+  [/^SELF_SIGNED_CERT_IN_CHAIN/, 'unknownAuthority'],
   [/SELF_SIGNED_CERT/, 'selfSigned'],
   [
     /UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY_LEAF|CERT_UNTRUSTED|CERT_CHAIN_TOO_LONG|INVALID_CA|CERT_SIGNATURE_FAILURE/,

@@ -10,6 +10,7 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Database } from '../../platform/database.ts';
 import type { ObjectScope } from '../types.ts';
 import type {
+  FailedObject,
   FetchMethod,
   Transfer,
   TransferKind,
@@ -225,6 +226,24 @@ export class TransferTable {
       [id],
     );
     return Number(rows[0]?.count);
+  }
+
+  async failures(id: string, limit: number): Promise<FailedObject[]> {
+    const { rows } = await this.#database.pool.query<{
+      study_uid: string;
+      series_uid: string;
+      sop_uid: string;
+      status: number | null;
+      fault: string | null;
+    }>(
+      `SELECT study_uid, series_uid, sop_uid, status, fault FROM transfer_object
+       WHERE transfer_id = $1 AND state = 'failed' ORDER BY study_uid, series_uid, sop_uid LIMIT $2`,
+      [id, limit],
+    );
+    return rows.map((row) => ({
+      ...{ studyUid: row.study_uid, seriesUid: row.series_uid, sopUid: row.sop_uid },
+      ...{ status: row.status ?? undefined, fault: row.fault ?? undefined },
+    }));
   }
 
   /** What was refused is to be tried again too. @throws Fault NOT_FOUND, TRANSFER_STATE. */

@@ -253,6 +253,7 @@ export function createTransfers(parts: TransferParts): Transfers {
     },
     list: (query) => table.list(query),
     get: (id) => table.get(id),
+    failures: (id, limit) => table.failures(id, limit),
     counts: () => table.counts(),
     async retry(id) {
       const transfer = await table.retry(id);

@@ -59,6 +59,15 @@ export interface TransferOrder {
   readonly id?: string | undefined;
 }
 
+export interface FailedObject {
+  readonly studyUid: string;
+  readonly seriesUid: string;
+  readonly sopUid: string;
+  /** What the other side answered. */
+  readonly status: number | undefined;
+  readonly fault: string | undefined;
+}
+
 export interface TransferQuery {
   readonly states?: readonly TransferState[] | undefined;
   readonly kind?: TransferKind | undefined;
@@ -80,6 +89,8 @@ export interface Transfers {
   list(query: TransferQuery): Promise<Transfer[]>;
   /** @throws Fault NOT_FOUND. */
   get(id: string): Promise<Transfer>;
+  /** Objects that were refused, `limit` at most. */
+  failures(id: string, limit: number): Promise<FailedObject[]>;
   /** Numbers by state. */
   counts(): Promise<Readonly<Partial<Record<TransferState, number>>>>;
   /** Once more and at once, with what was refused too. @throws Fault NOT_FOUND, TRANSFER_STATE. */

@@ -14,6 +14,7 @@ import {
   RemoteSeriesQuery,
   RetrieveRequest,
   SendRequest,
+  TransferDetail,
   TransferPage,
   TransferQuery,
   TransferRow,
@@ -27,6 +28,8 @@ import { type ApiContext, principalOf } from './context.ts';
 
 type Row = z.output<typeof TransferRow>;
 const Id = z.object({ id: z.string().min(1).max(100) });
+/** Of refused objects; the reason is nearly always the same for all. */
+const SHOWN_FAILURES = 500;
 
 export function transferRoutes(app: HttpApp, context: ApiContext): void {
   const { archive, audit, devices, remote, transfers } = context;
@@ -113,6 +116,26 @@ export function transferRoutes(app: HttpApp, context: ApiContext): void {
         detail: { door: 'transfers', matches: found.length },
       });
       return { items: await rowsOf(found), next, counts: await transfers.counts() };
+    },
+  });
+  app.route({
+    ...{ method: 'GET', url: '/api/transfers/:id', config: { right: 'transfer.manage' } },
+    schema: { params: Id, response: { 200: TransferDetail } },
+    handler: async (request) => {
+      const transfer = await transfers.get(request.params.id);
+      const failures = await transfers.failures(transfer.id, SHOWN_FAILURES);
+      audit.record({
+        ...{ event: 'query', outcome: 'success', principal: principalOf(request) },
+        studyUids: [...new Set(transfer.scopes.map(({ studyUid }) => studyUid))],
+        detail: { door: 'transfers', transfer: transfer.id },
+      });
+      return {
+        ...(await rowFor(transfer)),
+        failures: failures.map(({ status = null, fault = null, ...object }) => ({
+          ...object,
+          ...{ status, code: fault },
+        })),
+      };
     },
   });
   for (const what of ['retry', 'cancel'] as const) {
