@@ -2,12 +2,17 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
-import { dataSet } from '@lightbox/core/dicom/element.ts';
+import { dataSet, withElements } from '@lightbox/core/dicom/element.ts';
 import { readPart10 } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { text } from '@lightbox/core/dicom/values.ts';
-import { writeDataSet, writeFileMeta, writePart10 } from '@lightbox/core/dicom/write.ts';
+import {
+  encapsulatedPixelData,
+  writeDataSet,
+  writeFileMeta,
+  writePart10,
+} from '@lightbox/core/dicom/write.ts';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { deidentifyFiles } from './deidentify.ts';
 
@@ -76,6 +81,47 @@ describe('lightbox deidentify', () => {
     const pixels = bytes.subarray(pixelData!.offset, pixelData!.offset + pixelData!.length);
     const frame = [...Array<number>(32).fill(0), ...Array<number>(48).fill(9)];
     expect([...pixels]).toEqual([...frame, ...frame, ...frame]);
+  });
+
+  const RLE = '1.2.840.10008.1.2.5';
+  /** One segment of literal runs (PS3.5 §G.3.1): 80 pixels of one grey. */
+  const rleFrame = (grey: number): Uint8Array => {
+    const header = new Uint8Array(64);
+    new Uint32Array(header.buffer).set([1, 64]);
+    return Uint8Array.from([...header, 79, ...Array<number>(80).fill(grey), 0x80]);
+  };
+  const compressed = (uid: string, frames: readonly Uint8Array[], syntax = RLE): Uint8Array =>
+    writePart10(withElements(object(uid), [encapsulatedPixelData([...frames])]), syntax);
+
+  it('decodes what is compressed, frame by frame, and writes it uncompressed', async () => {
+    const { code, written } = await runOn(
+      [compressed('1.2.20', [7, 8, 9].map(rleFrame))],
+      ['cleanPixelData'],
+    );
+    expect([code, said]).toEqual([0, ['1 written, 0 failed, 0 to look at']]);
+    const { bytes } = written[0]!;
+    const { dataSet: ds, pixelData, transferSyntaxUid, warnings } = readPart10(bytes);
+    expect([transferSyntaxUid, warnings]).toEqual([EXPLICIT_LE, []]);
+    expect(text(ds, Tags.PatientID)).toMatch(/^P/);
+    const pixels = [...bytes.subarray(pixelData!.offset, pixelData!.offset + pixelData!.length)];
+    const frame = (grey: number) => [...Array<number>(32).fill(0), ...Array<number>(48).fill(grey)];
+    expect(pixels).toEqual([7, 8, 9].flatMap(frame));
+  });
+
+  it('leaves nothing of a file whose second frame is broken, or for which there is no decoder', async () => {
+    const broken = compressed('1.2.21', [rleFrame(7), new Uint8Array(70), rleFrame(9)]);
+    const video = compressed('1.2.22', [7, 8, 9].map(rleFrame), '1.2.840.10008.1.2.4.102');
+    const { code, written } = await runOn([broken, video], ['cleanPixelData']);
+    expect([code, written]).toEqual([1, []]);
+    expect(said.at(-1)).toBe('0 written, 2 failed, 0 to look at');
+  });
+
+  it('keeps compressed pixels as they are when nothing is to be blackened', async () => {
+    const frames = [7, 8, 9].map(rleFrame);
+    const { written } = await runOn([compressed('1.2.23', frames)]);
+    const { transferSyntaxUid } = readPart10(written[0]!.bytes);
+    expect(transferSyntaxUid).toBe(RLE);
+    expect(written[0]!.bytes.includes(Buffer.from(frames[1]!))).toBe(true);
   });
 
   it('keeps the transfer syntax and the pixels, and inflates what is deflated', async () => {

@@ -22,7 +22,10 @@ import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { sortedElements, uidValue } from '@lightbox/core/dicom/values.ts';
 import { elementHeader, writeDataSet, writeFileMeta } from '@lightbox/core/dicom/write.ts';
-import { type FrameEdit, frameEdit, pixelEdit } from '../archive/render/pixel-edit.ts';
+import { decodedFile } from '../archive/render/decoded-file.ts';
+import { type FrameEdit, frameEdit, type PixelEdit, pixelEdit } from '../archive/render/pixel-edit.ts';
+import { createPool, type Pool } from '../archive/render/pool.ts';
+import type { Pieces } from '../platform/outgoing.ts';
 import { UsageError } from './usage.ts';
 
 /** Tables and documents of an object come into memory up to this size, pixel data never; what is larger flows through. */
@@ -31,6 +34,8 @@ const KEEP_BYTES = 4 * 1024 * 1024;
 const PIECE = 1024 * 1024;
 /** A deflated object is inflated in memory: they are reports, not films. */
 const MAX_INFLATED = 512 * 1024 * 1024;
+/** Nobody waits before a screen, and a slide of a hundred megapixels is one frame. */
+const DECODE_MS = 120_000;
 /** Shorter ones can be guessed from one known pair of names. */
 const MIN_KEY = 16;
 
@@ -65,13 +70,28 @@ export async function deidentifyFiles(given: DeidentifyArguments): Promise<numbe
     pixelsReviewed: given.pixelsReviewed,
   };
   await mkdir(target, { recursive: true });
+  // Its threads begin with the first compressed file whose pixels have to be changed.
+  const pool = createPool({ timeoutMs: DECODE_MS });
+  try {
+    return await deidentifyAll(sources, target, request, pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+async function deidentifyAll(
+  sources: readonly string[],
+  target: string,
+  request: DeidentifyRequest,
+  pool: Pool,
+): Promise<number> {
   const count = { written: 0, failed: 0, look: 0 };
   for (const source of sources) {
     for await (const path of filesOf(source)) {
       try {
-        const plan = await deidentifyFile(path, target, request);
+        const plan = await deidentifyFile(path, target, request, pool);
         count.written += 1;
-        if (!given.pixelsReviewed && isOpen(plan, request)) {
+        if (request.pixelsReviewed !== true && isOpen(plan, request)) {
           count.look += 1;
           console.error(`${path}: names may be in the pixels (${plan.why})`);
         }
@@ -119,7 +139,12 @@ interface Original {
   readonly read: ReadAt;
 }
 
-async function deidentifyFile(path: string, target: string, request: DeidentifyRequest): Promise<PixelPlan> {
+async function deidentifyFile(
+  path: string,
+  target: string,
+  request: DeidentifyRequest,
+  pool: Pool,
+): Promise<PixelPlan> {
   const file = await open(path);
   try {
     const original = await openOriginal(path, file);
@@ -129,17 +154,13 @@ async function deidentifyFile(path: string, target: string, request: DeidentifyR
     // The name of the new file: nothing but digits and dots may come from the old one.
     if (sopClassUid === undefined || !/^[0-9.]{1,64}$/.test(sopInstanceUid ?? ''))
       throw new Fault('DICOM_UID');
-    const edit = editOf(original, pixels, request);
-    const { transferSyntaxUid } = original;
+    const pieces = await newFile(original, dataSet, pixelEdit(pixels, isBlackened(request)), pool);
     const name = join(target, `${sopInstanceUid}.dcm`);
     // Two originals of one UID are told about, not laid over each other.
     if (existsSync(name)) throw new Fault('DEIDENTIFY_EXISTS');
     const out = await open(`${name}.part`, 'wx');
     try {
-      await out.writeFile(
-        writeFileMeta({ sopClassUid, sopInstanceUid: sopInstanceUid ?? '', transferSyntaxUid }),
-      );
-      await writeBody(out, dataSet, original, edit);
+      for await (const piece of pieces) await out.writeFile(piece);
       await out.sync();
     } catch (error) {
       await rm(`${name}.part`, { force: true });
@@ -177,62 +198,59 @@ async function openOriginal(path: string, file: FileHandle): Promise<Original> {
   return { parsed, transferSyntaxUid: parsed.transferSyntaxUid, read };
 }
 
-function editOf(original: Original, plan: PixelPlan, request: DeidentifyRequest): FrameEdit | undefined {
-  const edit = pixelEdit(plan, isBlackened(request));
-  const { dataSet, pixelData } = original.parsed;
-  if (!pixelData || !edit) return undefined;
-  // They would have to be decoded first; lossless ones keep what is in unused bits.
-  if (pixelData.fragments) throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
-  return frameEdit(dataSet, pixelData.vr, edit);
+/** The Part 10 file: in its own transfer syntax, or uncompressed when compressed pixels have to be changed. */
+async function newFile(
+  original: Original,
+  dataSet: DataSet,
+  edit: PixelEdit | undefined,
+  pool: Pool,
+): Promise<Pieces> {
+  const { parsed, read, transferSyntaxUid } = original;
+  if (edit && parsed.pixelData?.fragments) {
+    const file = { parsed, read: (start: number, end: number) => read(start, end - start) };
+    return (await decodedFile(file, dataSet, edit, pool)).open();
+  }
+  const frames = edit && parsed.pixelData && frameEdit(parsed.dataSet, parsed.pixelData.vr, edit);
+  const sopClassUid = uidValue(dataSet, Tags.SOPClassUID) ?? '';
+  const sopInstanceUid = uidValue(dataSet, Tags.SOPInstanceUID) ?? '';
+  const meta = writeFileMeta({ sopClassUid, sopInstanceUid, transferSyntaxUid });
+  return body(meta, dataSet, original, frames);
 }
 
-async function writeBody(
-  out: FileHandle,
-  ds: DataSet,
-  original: Original,
-  edit: FrameEdit | undefined,
-): Promise<void> {
+async function* body(meta: Uint8Array, ds: DataSet, original: Original, edit: FrameEdit | undefined): Pieces {
   const { transferSyntaxUid } = original;
+  yield meta;
   let run: Element[] = [];
-  const flush = async (): Promise<void> => {
-    if (run.length > 0)
-      await out.writeFile(writeDataSet(dataSetOf(run, ds.charsets, ds.littleEndian), transferSyntaxUid));
-    run = [];
-  };
+  const written = (): Uint8Array =>
+    writeDataSet(dataSetOf(run, ds.charsets, ds.littleEndian), transferSyntaxUid);
   for (const element of sortedElements(ds)) {
     if (!element.bulk || element.bytes) {
       run.push(element);
       continue;
     }
-    await flush();
-    await copyBulk(out, element, original, edit);
+    if (run.length > 0) yield written();
+    run = [];
+    yield* bulk(element, original, edit);
   }
-  await flush();
+  if (run.length > 0) yield written();
 }
 
 const SEQUENCE_END = Uint8Array.of(0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0);
 
-async function copyBulk(
-  out: FileHandle,
-  element: Element,
-  original: Original,
-  edit: FrameEdit | undefined,
-): Promise<void> {
+async function* bulk(element: Element, original: Original, edit: FrameEdit | undefined): Pieces {
   const { parsed, transferSyntaxUid, read } = original;
   const pixels = parsed.pixelData?.tag === element.tag ? parsed.pixelData : undefined;
   const where = pixels ?? element.bulk;
   if (!where) return;
   const fragments = pixels?.fragments !== undefined;
   const padded = where.length + (where.length % 2);
-  await out.writeFile(
-    elementHeader(element.tag, element.vr, fragments ? undefined : padded, transferSyntaxUid),
-  );
+  yield elementHeader(element.tag, element.vr, fragments ? undefined : padded, transferSyntaxUid);
   const step = pixels && edit ? edit.bytes : PIECE;
   for (let at = 0; at < where.length; at += step) {
     const piece = await read(where.offset + at, Math.min(step, where.length - at));
     if (pixels) edit?.apply(piece);
-    await out.writeFile(piece);
+    yield piece;
   }
-  if (fragments) await out.writeFile(SEQUENCE_END);
-  else if (padded > where.length) await out.writeFile(new Uint8Array(1));
+  if (fragments) yield SEQUENCE_END;
+  else if (padded > where.length) yield new Uint8Array(1);
 }

@@ -270,6 +270,13 @@ describe('Codes', () => {
     expect(texts(out, Tags.SpecificCharacterSet)).toEqual(['ISO 2022 IR 13', 'ISO 2022 IR 87']);
     expect(texts(out, Tags.ImageType)).toEqual(['ORIGINAL', 'PRIMARY', 'AXIAL', 'LONG_ENOUGH']);
   });
+  it('of character sets that are none go as a whole (Type 1C, PS3.3 §C.12.1.1.2)', () => {
+    const out = deidentify(
+      image({ SpecificCharacterSet: 'ISO-IR 100', PatientName: 'A^B' }),
+      request(),
+    ).dataSet;
+    expect(out.elements.has(Tags.SpecificCharacterSet)).toBe(false);
+  });
   it('go when they are no codes, and numbers when they are the number of the patient', () => {
     const source = image({ PatientPosition: 'Hans Müller', SeriesNumber: 4711001, PatientID: '4711001' });
     const out = deidentify(source, request()).dataSet;

@@ -419,7 +419,10 @@ function cleanUnlisted(element: Element, ds: DataSet, work: Work): Element | und
         (fits || values.every((one) => isCoded(one, vr))) &&
         isFree(values, work.identifiers)
         ? element
-        : emptied(element, vr);
+        : // Never empty (Type 1C, PS3.3 §C.12.1.1.2); without it text is read by the default repertoire.
+          tag === Tags.SpecificCharacterSet
+          ? undefined
+          : emptied(element, vr);
     }
   }
 }

@@ -49,7 +49,7 @@ export async function openSource(retrieve: Retrieve, ref: InstanceRef): Promise<
     ref,
     syntax,
     dataSet,
-    frames: await grouped(table, read),
+    frames: await groupedFrames(table, read),
     read,
     stream: (start, end) => retrieve.open(ref, { start, end }),
   };
@@ -78,7 +78,7 @@ async function openDeflated(
 }
 
 /** More fragments than frames and no table: a frame begins where a codestream does. */
-async function grouped(
+export async function groupedFrames(
   table: FrameTable | undefined,
   read: ObjectSource['read'],
 ): Promise<FrameTable | undefined> {

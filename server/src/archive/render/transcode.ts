@@ -9,8 +9,8 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
 import { makeElement, withElements } from '@lightbox/core/dicom/element.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
-import { IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
-import { integer, sortedElements, uidValue } from '@lightbox/core/dicom/values.ts';
+import { IMPLICIT_LE, type TransferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { integer, sortedElements, text, uidValue } from '@lightbox/core/dicom/values.ts';
 import { VR_FACTS, type Vr } from '@lightbox/core/dicom/vr.ts';
 import { elementHeader, writeDataSet, writeFileMeta } from '@lightbox/core/dicom/write.ts';
 import type { Pieces } from '../../platform/outgoing.ts';
@@ -37,6 +37,9 @@ interface Streamed {
   open(): AsyncIterable<Uint8Array>;
 }
 
+/** What is written anew: kept in the archive, or a file. */
+export type WritableSource = Omit<ObjectSource, 'ref'>;
+
 /** An object as it will be written: its length is known before its bytes. */
 export interface WrittenObject {
   readonly bytes: number;
@@ -53,7 +56,7 @@ export interface WrittenObject {
  *   first frame. What fails later is thrown by the pieces: the client sees a body that breaks off.
  */
 export async function writtenObject(
-  source: ObjectSource,
+  source: WritableSource,
   wanted: string,
   decode: Decode,
 ): Promise<WrittenObject> {
@@ -61,7 +64,7 @@ export async function writtenObject(
   const streamed = new Map<Tag, Streamed>();
   if (source.frames?.kind === 'encapsulated' && wanted !== source.syntax.uid) {
     const first = await firstFrame(source.frames.frameCount, decode);
-    dataSet = describing(dataSet, first.image);
+    dataSet = describing(dataSet, first.image, source.syntax);
     streamed.set(Tags.PixelData, decoded(first, source.frames.frameCount, decode));
   }
   for (const element of dataSet.elements.values())
@@ -105,7 +108,7 @@ async function firstFrame(frameCount: number, decode: Decode): Promise<JobResult
 }
 
 /** Values within sequences read; those of the object itself stay where they are. */
-async function hydratedItems(source: ObjectSource, ds: DataSet): Promise<DataSet> {
+async function hydratedItems(source: WritableSource, ds: DataSet): Promise<DataSet> {
   const withItems = [...ds.elements].filter(([, one]) => one.items);
   const { elements } = await hydrated(source, { ...ds, elements: new Map(withItems) }, MAX_NESTED_BYTES);
   return { ...ds, elements: new Map([...ds.elements, ...elements]) };
@@ -142,7 +145,7 @@ async function* pieces(
 }
 
 /** A value as it is kept, turned to little endian where it is not. */
-function asKept(source: ObjectSource, element: Element): Streamed {
+function asKept(source: WritableSource, element: Element): Streamed {
   const { tag, vr } = element;
   const { offset, length } = element.bulk ?? { offset: 0, length: 0 };
   const { dataSet } = source;
@@ -161,7 +164,7 @@ function asKept(source: ObjectSource, element: Element): Streamed {
 }
 
 /** What the header has to say about pixels that are no longer compressed. */
-function describing(ds: DataSet, image: JobResult['image']): DataSet {
+function describing(ds: DataSet, image: JobResult['image'], { codec }: TransferSyntax): DataSet {
   const kept = new Map(ds.elements);
   for (const tag of FRAGMENT_TABLES) kept.delete(tag);
   const vr = image.bitsAllocated > 8 ? 'OW' : 'OB';
@@ -171,6 +174,12 @@ function describing(ds: DataSet, image: JobResult['image']): DataSet {
       makeElement(Tags.PhotometricInterpretation, image.photometric),
       makeElement(Tags.PlanarConfiguration, image.planar ? 1 : 0),
     );
+  // What JPEG took away stays away, and nothing else says so any more (PS3.3 §C.7.6.1.1.5).
+  if (codec === 'jpeg') {
+    elements.push(makeElement(Tags.LossyImageCompression, '01'));
+    if (text(ds, Tags.LossyImageCompressionMethod) === undefined)
+      elements.push(makeElement(Tags.LossyImageCompressionMethod, 'ISO_10918_1'));
+  }
   return withElements({ ...ds, elements: kept }, elements);
 }
 
