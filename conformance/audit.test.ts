@@ -6,6 +6,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeWith } from '../tools/testing.ts';
+import { scheduledJson } from '../core/src/workflow/testing.ts';
 import { run } from './support/dcmtk.ts';
 import { ctImage, element, fileMeta } from './support/images.ts';
 import { ADMINISTRATOR, freePort, Lightbox } from './support/lightbox.ts';
@@ -27,8 +28,10 @@ const PLACE = {
   ...{ study: '1.2.826.0.1.3680043.2.1', studyUid: '1.2.826.0.1.3680043.2.1' },
   ...{ series: '1.2.826.0.1.3680043.2.1.1', instance: '1.2.826.0.1.3680043.2.1.1.1' },
   ...{ frames: '1', '*': '7FE00010' },
+  ...{ workitem: '1.2.826.0.1.3680043.2.9', aetitle: 'WATCHER' },
   ...{ seriesUid: '1.2.826.0.1.3680043.2.1.2', sopUid: '1.2.826.0.1.3680043.2.1.2.1' },
 };
+const DICOM_JSON = 'application/dicom+json';
 const ENCAPSULATED_PDF = '1.2.840.10008.5.1.4.1.1.104.1';
 const cookieOf = (answer: Response): string =>
   answer.headers
@@ -292,6 +295,32 @@ describe('the audit trail', () => {
           ),
           'application/dicom+json',
         ),
+      'POST /dicom-web/workitems': () =>
+        send(
+          ...(['POST', `/dicom-web/workitems?workitem=${PLACE.workitem}`, admin] as const),
+          ...([Buffer.from(JSON.stringify(scheduledJson({ PatientID: 'AUDITED' }))), DICOM_JSON] as const),
+        ),
+      'POST /dicom-web/workitems/{workitem}': () =>
+        send(
+          ...(['POST', `/dicom-web/workitems/${PLACE.workitem}`, admin] as const),
+          ...([Buffer.from('{"00741204":{"vr":"LO","Value":["Other"]}}'), DICOM_JSON] as const),
+        ),
+      'PUT /dicom-web/workitems/{workitem}/state': () =>
+        send(
+          ...(['PUT', `/dicom-web/workitems/${PLACE.workitem}/state`, admin] as const),
+          Buffer.from(
+            '{"00741000":{"vr":"CS","Value":["IN PROGRESS"]},"00081195":{"vr":"UI","Value":["1.2.3"]}}',
+          ),
+          DICOM_JSON,
+        ),
+      'POST /dicom-web/workitems/{workitem}/subscribers/{aetitle}': () =>
+        send('POST', `/dicom-web/workitems/${PLACE.workitem}/subscribers/WATCHER`, admin),
+      'POST /dicom-web/workitems/{workitem}/subscribers/{aetitle}/suspend': () =>
+        send('POST', '/dicom-web/workitems/1.2.840.10008.5.1.4.34.5/subscribers/WATCHER/suspend', admin),
+      'POST /dicom-web/workitems/{workitem}/cancelrequest': () =>
+        send('POST', `/dicom-web/workitems/${PLACE.workitem}/cancelrequest`, admin),
+      'DELETE /dicom-web/workitems/{workitem}/subscribers/{aetitle}': () =>
+        send('DELETE', `/dicom-web/workitems/${PLACE.workitem}/subscribers/WATCHER`, admin),
       'DELETE /api/devices/{id}': () => send('DELETE', `/api/devices/${device}`, admin),
       'POST /api/certificates/authority': () => send('POST', '/api/certificates/authority', admin, {}),
       'POST /api/certificates/own': () => send('POST', '/api/certificates/own', admin, {}),

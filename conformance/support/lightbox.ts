@@ -139,6 +139,8 @@ export class Lightbox {
           'study.view',
           'study.store',
           'study.export',
+          'workitem.view',
+          'workitem.manage',
           'quarantine.read',
           'audit.read',
         ],

@@ -20,6 +20,7 @@ const row = (method: string, url: string, who: RouteRow['who'], event?: AuditEve
 const STUDY = '/dicom-web/studies/{study}';
 const SERIES = `${STUDY}/series/{series}`;
 const INSTANCE = `${SERIES}/instances/{instance}`;
+const WORKITEM = '/dicom-web/workitems/{workitem}';
 const DOCUMENT = '/api/studies/{studyUid}/series/{seriesUid}/instances/{sopUid}/document';
 
 export const ROUTES: readonly RouteRow[] = [
@@ -129,6 +130,17 @@ export const ROUTES: readonly RouteRow[] = [
   row('POST', '/dicom-web/commitment-requests/{transaction}', 'study.store', 'commitment'),
   // The result alone: what was asked is written down, and what was found.
   row('GET', '/dicom-web/commitment-requests/{transaction}', 'study.store'),
+  row('POST', '/dicom-web/workitems', 'workitem.manage', 'workitem'),
+  row('GET', '/dicom-web/workitems', 'workitem.view', 'query'),
+  row('GET', WORKITEM, 'workitem.view', 'workitem'),
+  row('POST', WORKITEM, 'workitem.manage', 'workitem'),
+  row('PUT', `${WORKITEM}/state`, 'workitem.manage', 'workitem'),
+  row('POST', `${WORKITEM}/cancelrequest`, 'workitem.manage', 'workitem'),
+  row('POST', `${WORKITEM}/subscribers/{aetitle}`, 'workitem.view', 'workitem'),
+  row('DELETE', `${WORKITEM}/subscribers/{aetitle}`, 'workitem.view', 'workitem'),
+  row('POST', `${WORKITEM}/subscribers/{aetitle}/suspend`, 'workitem.view', 'workitem'),
+  // As a WebSocket it is written down: see workitems-web.test.ts.
+  row('GET', '/dicom-web/ws/subscribers/{aetitle}', 'workitem.view'),
   row('GET', `${INSTANCE}/bulkdata/{token}`, 'study.view', 'view'),
 ];
 

@@ -32,13 +32,14 @@ import { startDimseDoor } from './doors/dimse/door.ts';
 import { adviceFor, echoDevice } from './doors/dimse/reach.ts';
 import * as dimseSearch from './doors/dimse/remote-search.ts';
 import { dialOf } from './doors/dimse/tls-client.ts';
+import { workitemPort } from './doors/dimse/ups-port.ts';
 import { webDoor } from './doors/web/door.ts';
 import { createApiKeys } from './identity/api-keys.ts';
 import { openAudit } from './identity/audit.ts';
 import { createAuth } from './identity/auth.ts';
 import { openCertificates } from './identity/certificates.ts';
 import { openDevices } from './identity/devices.ts';
-import { guard } from './identity/guard.ts';
+import { guard, stillAllowed } from './identity/guard.ts';
 import { identityMigrations } from './identity/migrations.ts';
 import { openLocalAes } from './identity/local-aes.ts';
 import { createPeople } from './identity/people.ts';
@@ -56,6 +57,8 @@ import { migrateJobs, openJobs } from './platform/jobs.ts';
 import { lockDataFolder } from './platform/lock.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
+import { risMigrations } from './ris/migrations.ts';
+import { openWorkitems } from './ris/workitems/workitems.ts';
 
 /** Earlier studies of one patient in one archive that are looked at. */
 const MOST_PRIORS = 1000;
@@ -88,7 +91,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
   try {
     keep('lock', lockDataFolder(config.dataDir), (lock) => lock.release());
     const database = keep('database', await openDatabase(config, log), (one) => one.close());
-    await migrate(database, [archiveMigrations, identityMigrations]);
+    await migrate(database, [archiveMigrations, identityMigrations, risMigrations]);
     await migrateJobs(database, log);
     const jobs = openJobs(database, log);
     const events = keep('events', await openEvents(database, log), (one) => one.close());
@@ -150,6 +153,14 @@ export async function start(config: Config, log: Log): Promise<Running> {
       }),
       (end) => end(),
     );
+    const workitems = keep(
+      'workitems',
+      await openWorkitems({
+        ...{ config, database, devices, jobs, events, audit, log },
+        port: workitemPort(certificates, config.dicom.tls.profile),
+      }),
+      (one) => one.close(),
+    );
     const { dataDir } = config;
     const imports = await openImports({ database, ingest: archive.ingest, room: archive.room, dataDir });
     const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
@@ -201,6 +212,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
     await http.register(dicomwebDoor, {
       ...{ prefix: '/dicom-web', archive, renderer, commitments, audit, allows, log },
       secret: await secretFor(database, 'bulk data links'),
+      worklist: { workitems, stillAllowed: stillAllowed(sessions) },
     });
     await apiDoor(http, {
       ...{

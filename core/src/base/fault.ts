@@ -200,6 +200,7 @@ export const FAULTS = {
   WORKITEM_VALUE: row(400, 0x0106, 'An attribute may not be set here, or not to this value.'),
   WORKITEM_NOT_SCHEDULED: row(400, 0xc309, 'A workitem has to be created as SCHEDULED.'),
   WORKITEM_FINAL: row(409, 0xc300, 'The workitem is COMPLETED or CANCELED and does not change any more.'),
+  WORKITEM_UPDATE_FINAL: row(400, 0xc300, 'The workitem is COMPLETED or CANCELED and may not be updated.'),
   WORKITEM_TRANSACTION: row(
     400,
     0xc301,

@@ -16,6 +16,8 @@ export const Right = z.enum([
   'remote.search',
   'remote.retrieve',
   'transfer.manage',
+  'workitem.view',
+  'workitem.manage',
   'device.read',
   'device.manage',
   'user.manage',
@@ -156,6 +158,7 @@ export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('study.stable'), studyUid: z.string() }),
   z.object({ type: z.literal('device.refused'), callingAe: z.string() }),
   z.object({ type: z.literal('transfer.changed'), id: z.string(), state: z.string() }),
+  z.object({ type: z.literal('workitem.changed'), uid: z.string(), state: z.string() }),
 ]);
 
 // --- upload: POST /api/upload?name=... one raw body per file (application/dicom or application/zip)
@@ -432,7 +435,17 @@ export const SrNode: z.ZodType<SrNode> = z
   .meta({ id: 'SrNode' });
 
 // --- devices: GET/POST /api/devices, PUT/DELETE /api/devices/:id, GET /api/devices/refused, POST /api/devices/:id/echo
-export const DeviceVerb = z.enum(['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit']);
+export const DeviceVerb = z.enum([
+  'echo',
+  'store',
+  'find',
+  'move',
+  'get',
+  'worklist',
+  'mpps',
+  'commit',
+  'workitem',
+]);
 /** What may be asked of it: to keep objects that are sent to it, to be searched and fetched from. */
 export const DeviceOffer = z.enum(['store', 'archive', 'commit', 'availability']);
 /** PS3.5 §6.2 AE: 1-16 characters of the default repertoire without backslash and control characters. */

@@ -13,6 +13,7 @@ import { migrate, openDatabase } from '../platform/database.ts';
 import { openEvents } from '../platform/events.ts';
 import { lockDataFolder } from '../platform/lock.ts';
 import { createLog } from '../platform/log.ts';
+import { risMigrations } from '../ris/migrations.ts';
 import { MEGABYTES, Progress } from './progress.ts';
 
 /**
@@ -27,7 +28,7 @@ export async function maintain(command: 'verify' | 'reindex', head?: string): Pr
   try {
     const database = await openDatabase(config, log);
     try {
-      await migrate(database, [archiveMigrations, identityMigrations]);
+      await migrate(database, [archiveMigrations, identityMigrations, risMigrations]);
       const events = await openEvents(database, log);
       const archive = await openArchive({ config, database, events, log });
       try {

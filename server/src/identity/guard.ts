@@ -37,12 +37,14 @@ export function guard(app: HttpApp, options: GuardOptions): void {
     if (request.is404) return;
     const { config } = request.routeOptions;
     const address = addressOf(request);
-    if (!SAFE.has(request.method) && isFromElsewhere(request, publicUrl)) {
+    // Browsers let any site open a WebSocket with our cookie, and have it read what comes (RFC 6455 §10.2).
+    const unsafe = !SAFE.has(request.method) || request.headers.upgrade !== undefined;
+    if (unsafe && isFromElsewhere(request, publicUrl)) {
       refused(request, stranger(address), 'ORIGIN_REFUSED');
       throw new Fault('ORIGIN_REFUSED');
     }
     if (config.public) return;
-    const key = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const key = keyOf(request);
     if (key !== undefined) request.principal = await sessions.byKey(key, address);
     else await useSession(request, address);
     const { principal } = request;
@@ -74,6 +76,25 @@ export function guard(app: HttpApp, options: GuardOptions): void {
     audit.record({ event: 'access.refused', outcome: 'refused', principal, detail: { code, route } });
   }
 }
+
+/** Whether who asked may still: for answers that go on for hours. A locked session may not. */
+export type StillAllowed = (request: FastifyRequest, right: Right) => Promise<boolean>;
+
+export const stillAllowed =
+  (sessions: Sessions): StillAllowed =>
+  async (request, right) => {
+    const address = addressOf(request);
+    const key = keyOf(request);
+    if (key !== undefined) return may(await sessions.byKey(key, address), right);
+    const found = await sessions.read(headersOf(request), address);
+    return found?.locked === false && may(found.principal, right);
+  };
+
+const may = (principal: Principal | undefined, right: Right): boolean =>
+  principal !== undefined && allows(principal, right);
+
+const keyOf = (request: FastifyRequest): string | undefined =>
+  /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 
 /** Someone who is not signed in. */
 export const stranger = (remoteAddress: string): Principal => ({

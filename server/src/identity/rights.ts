@@ -14,6 +14,8 @@ const STAFF: readonly Right[] = [
   'remote.search',
   'remote.retrieve',
   'transfer.manage',
+  'workitem.view',
+  'workitem.manage',
   'device.read',
 ];
 
@@ -36,6 +38,7 @@ export const VERB_RIGHTS: Readonly<Record<DeviceVerb, readonly Right[]>> = {
   mpps: [],
   // Who may bring objects may ask whether they are kept.
   commit: ['study.store'],
+  workitem: ['workitem.view', 'workitem.manage'],
 };
 
 export function rightsOf(roles: readonly Role[]): Right[] {

@@ -18,6 +18,8 @@ export const RIGHTS = [
   'remote.search',
   'remote.retrieve',
   'transfer.manage',
+  'workitem.view',
+  'workitem.manage',
   'device.read',
   'device.manage',
   'user.manage',
@@ -42,7 +44,17 @@ export interface Principal {
 }
 
 /** DIMSE services a device may use. */
-export const DEVICE_VERBS = ['echo', 'store', 'find', 'move', 'get', 'worklist', 'mpps', 'commit'] as const;
+export const DEVICE_VERBS = [
+  'echo',
+  'store',
+  'find',
+  'move',
+  'get',
+  'worklist',
+  'mpps',
+  'commit',
+  'workitem',
+] as const;
 export type DeviceVerb = (typeof DEVICE_VERBS)[number];
 
 /** What we may ask of a device: to keep objects, to be searched and fetched from, to promise what it keeps, to hear what we have. */
@@ -189,6 +201,7 @@ export const AUDIT_EVENTS = [
   'transfer.begin',
   'transfer',
   'commitment',
+  'workitem',
   'transfer.asked',
   'transfer.changed',
   'access.refused',

@@ -36,6 +36,11 @@ export interface Config {
     readonly retrySeconds: number;
     readonly keepDays: number;
   };
+  readonly workitems: {
+    /** First wait of events that could not be told; twice as long each time. */
+    readonly retrySeconds: number;
+    readonly keepDays: number;
+  };
   readonly transfers: {
     readonly perDestination: number;
     readonly retrySeconds: number;
@@ -85,6 +90,7 @@ export function loadConfig(env: Environment): Config {
       retrySeconds: read('commitmentRetrySeconds'),
       keepDays: read('commitmentKeepDays'),
     },
+    workitems: { retrySeconds: read('workitemRetrySeconds'), keepDays: read('workitemKeepDays') },
     transfers: {
       perDestination: read('transfersPerDestination'),
       retrySeconds: read('transferRetrySeconds'),

@@ -10,6 +10,7 @@ import Fastify, { type FastifyError, type FastifyReply, type FastifyRequest, Log
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
+import websocket from '@fastify/websocket';
 import {
   hasZodFastifySchemaValidationErrors,
   serializerCompiler,
@@ -45,6 +46,8 @@ const JSON_BODY_LIMIT = 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 30_000;
 /** What still comes of a refused body is read and dropped for so long, then the connection is closed. */
 const LINGER_MS = 5000;
+/** Over WebSockets we speak and others listen: a frame of theirs that is longer ends the connection. */
+const MAX_FRAME = 1024;
 /** A UID path with series, instance and frames list: longer parameters are refused by the router. */
 const MAX_PARAM_LENGTH = 8192;
 
@@ -147,6 +150,7 @@ export async function createHttp(options: {
       new Fault('TOO_MANY_REQUESTS', { retrySeconds: Math.ceil(context.ttl / 1000) }),
   });
   await app.register(swagger, OPENAPI);
+  await app.register(websocket, { options: { maxPayload: MAX_FRAME } });
   return app;
 }
 

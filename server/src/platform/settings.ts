@@ -177,6 +177,18 @@ export const SETTINGS = {
     integer(1, 3650),
     'Results of storage commitments are kept so long; asked for later over the web they are gone (HTTP 410).',
   ),
+  workitemKeepDays: setting(
+    'LIGHTBOX_WORKITEM_KEEP_DAYS',
+    '30',
+    integer(1, 3650),
+    'Workitems that are COMPLETED or CANCELED are kept so long, longer only under a deletion lock of a watcher; asked for later they are gone (HTTP 410).',
+  ),
+  workitemRetrySeconds: setting(
+    'LIGHTBOX_WORKITEM_RETRY_SECONDS',
+    '30',
+    integer(1, 86_400),
+    'Events of workitems that a device did not take are told again after so long, then after twice as long each time, up to an hour; after seven days they are given up.',
+  ),
   transfersPerDestination: setting(
     'LIGHTBOX_TRANSFERS_PER_DESTINATION',
     '1',

@@ -292,7 +292,7 @@ function foldedNameCondition(key: MatchKey, column: string, statement: Statement
 }
 
 /** Containment in the attributes, which an index answers; undefined when the key cannot be put so. */
-function narrow(key: MatchKey, alias: string, statement: Statement): string | undefined {
+export function narrow(key: MatchKey, alias: string, statement: Statement): string | undefined {
   const shapes = shapesOf(key);
   if (!shapes) return undefined;
   return anyOf(

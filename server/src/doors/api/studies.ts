@@ -78,6 +78,7 @@ export function studyRoutes(app: HttpApp, context: ApiContext): void {
         events.subscribe('study.stable', (payload) => tell({ type: 'study.stable', ...payload })),
         events.subscribe('device.refused', ({ callingAe }) => tell({ type: 'device.refused', callingAe })),
         events.subscribe('transfer.changed', (payload) => tell({ type: 'transfer.changed', ...payload })),
+        events.subscribe('workitem.changed', (payload) => tell({ type: 'workitem.changed', ...payload })),
       ];
       const beat = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS);
       raw.on('close', () => {

@@ -11,7 +11,7 @@ import { rootUrl } from './answer.ts';
 export interface Resource {
   /** Below the root of the service: `/studies/:study`. */
   readonly url: string;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** PS3.18's name of the transaction and resource. */
   readonly summary: string;
   readonly requestTypes?: readonly string[] | undefined;

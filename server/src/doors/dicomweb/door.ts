@@ -1,7 +1,8 @@
 /**
- * DICOMweb: store (STOW-RS), search (QIDO-RS), retrieve (WADO-RS) and storage commitment over HTTP.
+ * DICOMweb: store (STOW-RS), search (QIDO-RS), retrieve (WADO-RS) and storage commitment over HTTP, and the worklist (UPS-RS).
  *
- * Source: PS3.18 §10 (Studies Service), Table 10.3-2 (resources and transactions), §13 (Storage Commitment Service).
+ * Source: PS3.18 §10 (Studies Service), Table 10.3-2 (resources and transactions), §13 (Storage Commitment Service),
+ *         §11 (Worklist Service).
  * Layer:  server/doors/dicomweb. Decodes, asks the archive, encodes; who may is decided by the route's right.
  */
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -21,6 +22,8 @@ import { PICTURES, rendered, thumbnail } from './rendered.ts';
 import { retrieve } from './retrieve.ts';
 import { search, type SearchLevel } from './search.ts';
 import { store } from './store.ts';
+import { offerWorkitems } from './workitems.ts';
+import type { NotificationParts } from './workitems-events.ts';
 import { ViewLog } from '../../identity/view-log.ts';
 
 export interface DicomwebOptions {
@@ -28,6 +31,8 @@ export interface DicomwebOptions {
   readonly archive: Archive;
   readonly renderer: Renderer;
   readonly commitments: Commitments;
+  /** undefined: no worklist is offered. */
+  readonly worklist?: NotificationParts | undefined;
   readonly audit: Audit;
   readonly allows: Allows;
   /** Seals the addresses of bulk data. */
@@ -147,6 +152,7 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
     { ...transaction, method: 'GET', summary: 'Check the result of a storage commitment (PS3.18 §13.5)' },
     (request, reply) => commitment.check(request, reply),
   );
+  if (options.worklist) resources.push(...offerWorkitems(app, offer, context, options.worklist));
   describeCapabilities(app, prefix, resources);
 }
 
