@@ -126,7 +126,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const fromFile = await readRuleFile(config.rulesFile, { book, devices, log });
     const kept = keep(
       'archive',
-      await openArchive({ config, database, events, log, coercer: book.coerce }),
+      await openArchive({ config, database, events, log, coercer: book.coerce, sealing: true }),
       (one) => one.close(),
     );
     const returns = new Returns();

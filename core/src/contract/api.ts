@@ -715,6 +715,12 @@ export const Status = z.object({
   bytes: z.number(),
   freeBytes: z.number(),
   full: z.boolean(),
+  /** Where the bytes are: as they came in, and sealed. */
+  journalBytes: z.number(),
+  packBytes: z.number(),
+  packs: z.number().int(),
+  unsealed: z.number().int(),
+  sealLagSeconds: z.number(),
   dicom: z.object({
     aeTitle: z.string(),
     port: z.number().int(),

@@ -20,7 +20,9 @@ import { transferMigrations } from './transfers/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal, segmentOf } from './journal/journal.ts';
 import { packMigrations } from './packs/migrations.ts';
-import { DiskPacks, packOf } from './packs/store.ts';
+import { createPacks, type PackStats } from './packs/packs.ts';
+import { SEAL_POLICY, type SealPolicy } from './packs/seal.ts';
+import { DiskPacks, packOf, type PackStore } from './packs/store.ts';
 import { ArchiveSearch } from './query/query.ts';
 import { reindex, replay, type ReplayParts, verify } from './replay.ts';
 import { ArchiveRetrieve } from './retrieve.ts';
@@ -47,7 +49,7 @@ declare module '../platform/events.ts' {
 }
 
 export interface ArchiveParts {
-  readonly config: Pick<Config, 'dataDir' | 'highWaterBytes' | 'quietSeconds'>;
+  readonly config: Pick<Config, 'dataDir' | 'highWaterBytes' | 'quietSeconds' | 'sealSeconds'>;
   readonly database: Database;
   readonly events: Events;
   readonly log: Log;
@@ -55,6 +57,10 @@ export interface ArchiveParts {
   readonly coercer?: Coercer | undefined;
   /** Size at which a segment is full; tests take small ones. */
   readonly segmentBytes?: number | undefined;
+  /** Seals by itself; who opens the archive for maintenance does not want it to change meanwhile. */
+  readonly sealing?: boolean | undefined;
+  /** Tests take small packs and are in a hurry. */
+  readonly sealPolicy?: Partial<SealPolicy> | undefined;
 }
 
 /** How much a restart reads at most: what came within this time. */
@@ -62,6 +68,9 @@ const CHECKPOINT_MS = 1000;
 /** One event per study in this time, however fast its images come. */
 const CHANGED_MS = 200;
 const STABLE_LOOK_MS = 2000;
+/** How often it is looked for series to seal, and for what can be taken away. */
+const SEAL_LOOK_MS = 5000;
+const RELEASE_MS = 30_000;
 /** How soon a database that was away is asked again. */
 const UNSETTLED_MS = 500;
 const CLOSE_WAIT_MS = 10_000;
@@ -82,12 +91,21 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
   const batcher = new Batcher(database.url, log, {
     changed: (studyUid, instances) => changed.set(studyUid, (changed.get(studyUid) ?? 0) + instances),
   });
-  const replayParts: ReplayParts = { journal, batcher, aside, blobs, database, log };
+  const replayParts: ReplayParts = { journal, packs: store, batcher, aside, blobs, database, log };
   const began = performance.now();
   const records = await replay(replayParts);
   if (records) log.info({ records, ms: Math.round(performance.now() - began) }, 'journal replayed');
   const unsettled = new Unsettled(log);
   const ingest = new ArchiveIngest({ journal, batcher, aside, blobs, disk, unsettled, log });
+
+  const retrieve = new ArchiveRetrieve(database, blobs);
+  const packs = createPacks({
+    ...{ database, journal, blobs, store, disk, log },
+    policy: { ...SEAL_POLICY, quietSeconds: config.sealSeconds, ...parts.sealPolicy },
+    header: (ref) => retrieve.header(ref),
+    busy: () => ingest.busy,
+  });
+  await warnOfUnknownPacks(database, store, log);
 
   const tellChanged = async (): Promise<void> => {
     for (const [studyUid, instances] of [...changed]) {
@@ -116,9 +134,16 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     repeat(log, CHECKPOINT_MS, saveCheckpoint),
     repeat(log, CHANGED_MS, tellChanged),
     repeat(log, STABLE_LOOK_MS, tellStable),
+    ...(parts.sealing === true
+      ? [
+          repeat(log, SEAL_LOOK_MS, async () => void (await packs.seal())),
+          repeat(log, RELEASE_MS, () => packs.release()),
+        ]
+      : []),
   ];
 
   const close = async (): Promise<void> => {
+    packs.stop();
     await ingest.close(CLOSE_WAIT_MS);
     for (const task of tasks) await task.stop();
     await tellChanged().catch((error: unknown) => log.warn({ err: error }, 'last events not told'));
@@ -128,25 +153,34 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     await journal.close();
   };
   let closing: Promise<void> | undefined;
-  const retrieve = new ArchiveRetrieve(database, blobs);
   return {
     ingest,
     query: new ArchiveSearch(database),
     retrieve,
     quarantine: aside,
+    packs,
     studies: createStudies(database),
     presence: createPresence(database),
     documents: createDocuments(retrieve),
     failed: journal.failed,
     verify: (options) => verify(replayParts, options?.progress),
     reindex: (options) => reindex(replayParts, options?.progress),
-    stats: () => readStats(database, disk),
+    stats: async () => ({ ...(await readStats(database, disk)), ...(await packs.stats()) }),
     room: async () => ({ freeBytes: await disk.free(), full: await disk.full() }),
     close: () => (closing ??= close()),
   };
 }
 
-async function readStats(database: Database, disk: DiskGauge): Promise<ArchiveStats> {
+/** A new or restored database beside an old data folder: what is in the packs is kept, and not findable. */
+async function warnOfUnknownPacks(database: Database, store: PackStore, log: Log): Promise<void> {
+  const { rowCount } = await database.pool.query('SELECT 1 FROM pack LIMIT 1');
+  if (rowCount) return;
+  const first = await store.names().next();
+  if (first.done !== true)
+    log.error('there are packs that the database does not know: `lightbox reindex` takes them up');
+}
+
+async function readStats(database: Database, disk: DiskGauge): Promise<Omit<ArchiveStats, keyof PackStats>> {
   const { rows } = await database.pool.query<Record<string, string>>(
     `SELECT count(*) AS studies, coalesce(sum(series_count), 0) AS series, coalesce(sum(instance_count), 0) AS instances,
        coalesce(sum(bytes), 0) AS bytes, (SELECT count(*) FROM instance_conflict) AS conflicts,

@@ -53,6 +53,11 @@ export class ArchiveIngest implements Ingest {
     return writer;
   }
 
+  /** Objects are on their way in. */
+  get busy(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** No new object; those under way may end within the time, then they are dropped. */
   async close(withinMs: number): Promise<void> {
     this.#stopping = true;

@@ -14,11 +14,15 @@ import type { Batcher, NewObject } from './index/batcher.ts';
 import { describeObject, type ObjectEntry } from './index/describe.ts';
 import { blobOf, type Checkpoint, type Journal } from './journal/journal.ts';
 import { type ScannedRecord, scanSegment, type ScanResult } from './journal/scan.ts';
-import { noteSpent } from './journal/spent.ts';
-import type { VerifyProgress, VerifyReport } from './types.ts';
+import { noteSpent, spentOf } from './journal/spent.ts';
+import { indexPacks } from './packs/again.ts';
+import type { PackStore } from './packs/store.ts';
+import { verifyPacks } from './packs/verify.ts';
+import type { FoundDamage, IngestSource, VerifyProgress, VerifyReport } from './types.ts';
 
 export interface ReplayParts {
   readonly journal: Journal;
+  readonly packs: PackStore;
   readonly batcher: Batcher;
   readonly aside: Aside;
   readonly blobs: BlobReader;
@@ -123,16 +127,34 @@ async function keepRecord(
     parts.log.error({ segment, offset }, 'a record of the journal is damaged');
     return true;
   }
-  const read = reader && !fault ? describeRead(reader, length) : undefined;
-  if (!read || 'fault' in read) {
-    const code = read?.fault.code ?? fault?.code ?? header.fault ?? 'DICOM_STRUCTURE';
-    return parts.aside.quarantine(kept, code, header.source);
-  }
-  return keepObject(parts, { ...read, kept, source: header.source });
+  return keepRead(parts, { kept, source: header.source, reader, fault: fault?.code ?? header.fault });
 }
 
-/** Into the index, or aside when another of its name is there. @returns false when the same is kept elsewhere. */
-export async function keepObject(parts: ReplayParts, object: NewObject): Promise<boolean> {
+/** An object whose bytes have been read. */
+export interface ReadObject {
+  readonly kept: NewObject['kept'];
+  readonly source: IngestSource;
+  /** Undefined: its bytes are for a person. */
+  readonly reader: DicomReader | undefined;
+  /** Why it could not be read. */
+  readonly fault: string | undefined;
+  /** It lay aside before: another of its name is the one that is served. */
+  readonly aside?: boolean;
+}
+
+/** Into the index, or aside. @returns false when the same is kept elsewhere. */
+export async function keepRead(parts: ReplayParts, object: ReadObject): Promise<boolean> {
+  const { kept, source, reader, fault } = object;
+  const read = reader && fault === undefined ? describe(reader, kept.length) : undefined;
+  if (!read || 'fault' in read) {
+    const code = read?.fault.code ?? fault ?? 'DICOM_STRUCTURE';
+    return parts.aside.quarantine(kept, code, source);
+  }
+  if (object.aside === true) return parts.aside.conflict({ ...read, kept, source });
+  return keepObject(parts, { ...read, kept, source });
+}
+
+async function keepObject(parts: ReplayParts, object: NewObject): Promise<boolean> {
   const outcome = await parts.batcher.add(object);
   if (outcome.added) return true;
   const mine = { dataSetOffset: object.dataSetOffset, ...object.kept };
@@ -140,7 +162,7 @@ export async function keepObject(parts: ReplayParts, object: NewObject): Promise
   return parts.aside.conflict(object);
 }
 
-export function describeRead(
+function describe(
   reader: DicomReader,
   length: number,
 ): { entry: ObjectEntry; dataSetOffset: number } | { fault: Fault } {
@@ -153,7 +175,7 @@ export function describeRead(
   }
 }
 
-/** Everything in the index that came from the journal goes, and comes again. Nothing else may write meanwhile. */
+/** Everything in the index goes, and comes again from packs and journal. Nothing else may write meanwhile. */
 export async function reindex(
   parts: ReplayParts,
   progress: (done: VerifyProgress) => void = () => undefined,
@@ -163,35 +185,43 @@ export async function reindex(
        pack`,
   );
   const segments = await parts.journal.segments();
-  const totalBytes = segments.reduce((sum, one) => sum + one.bytes, 0);
+  const packs = await indexPacks({ ...parts, keep: (object) => keepRead(parts, object) });
+  const totalBytes = segments.reduce((sum, one) => sum + one.bytes, packs.bytes);
   let bytes = 0;
+  const told = (more: number): void => progress({ bytes: (bytes += more), totalBytes });
+  // What is served lies in packs before it lies aside, and what came first was packed first.
+  await packs.series(told);
   for (const one of segments) {
     await replaySegment(parts, one.segment, 0);
-    bytes += one.bytes;
-    progress({ bytes, totalBytes });
+    told(one.bytes);
   }
+  await packs.aside(told);
   const counted = await parts.database.pool.query<{ count: string }>('SELECT count(*) FROM instance');
   return { objects: Number(counted.rows[0]?.count) };
 }
 
-/** Hashes every record and compares with the index, one segment in memory at a time. Changes nothing. */
+/** Hashes everything kept and compares with the index, one segment or pack in memory at a time. Changes nothing. */
 export async function verify(
-  parts: Pick<ReplayParts, 'journal' | 'database'>,
+  parts: Pick<ReplayParts, 'journal' | 'packs' | 'database'>,
   progress: (done: VerifyProgress) => void = () => undefined,
 ): Promise<VerifyReport> {
   const segments = await parts.journal.segments();
-  const totalBytes = segments.reduce((sum, one) => sum + one.bytes, 0);
-  const damaged: { blob: string; offset: number }[] = [];
-  const missing: { blob: string; offset: number }[] = [];
+  const known = await parts.database.pool.query<{ bytes: string }>(
+    `SELECT coalesce(sum(bytes), 0) AS bytes FROM pack WHERE state = 'kept'`,
+  );
+  const totalBytes = segments.reduce((sum, one) => sum + one.bytes, Number(known.rows[0]?.bytes));
+  const damaged: FoundDamage[] = [];
+  const missing: FoundDamage[] = [];
   let objects = 0;
   let bytes = 0;
   let unindexed = 0;
   for (const { segment, bytes: size } of segments) {
     const blob = blobOf(segment);
     const indexed = await indexedIn(parts.database, blob);
+    const spent = await spentOf(parts.database.pool, segment);
     await scanSegment(parts.journal.path(segment), 0, {
       visit: (record) => {
-        if (record.header.kind === 'void') return;
+        if (record.header.kind === 'void' || spent.has(record.start)) return;
         const expected = indexed.get(record.offset);
         objects += 1;
         if (expected === undefined) unindexed += 1;
@@ -206,11 +236,23 @@ export async function verify(
     progress({ bytes, totalBytes });
   }
   const lost = await parts.database.pool.query<{ blob: string; blob_offset: string }>(
-    `SELECT blob, blob_offset FROM instance WHERE blob <> ALL($1)`,
+    ['instance', 'instance_conflict', 'quarantine']
+      .map((from) => `SELECT blob, blob_offset FROM ${from} WHERE blob LIKE 'journal/%' AND blob <> ALL($1)`)
+      .join(' UNION ALL '),
     [segments.map((one) => blobOf(one.segment))],
   );
   for (const row of lost.rows) missing.push({ blob: row.blob, offset: Number(row.blob_offset) });
-  return { objects, bytes, damaged, missing, unindexed };
+  const packs = await verifyPacks({ database: parts.database, store: parts.packs }, (done) =>
+    progress({ bytes: bytes + done, totalBytes }),
+  );
+  return {
+    objects: objects + packs.objects,
+    bytes: bytes + packs.bytes,
+    damaged: [...damaged, ...packs.damaged],
+    missing: [...missing, ...packs.missing],
+    unindexed,
+    orphaned: packs.orphaned,
+  };
 }
 
 async function indexedIn(database: Database, blob: string): Promise<Map<number, string>> {

@@ -17,22 +17,27 @@ export interface TestArchive {
   readonly database: Database;
   readonly events: Events;
   readonly dataDir: string;
-  readonly config: ArchiveParts['config'];
+  readonly config: { -readonly [K in keyof ArchiveParts['config']]: ArchiveParts['config'][K] };
   /** Opens another archive on the same data, as a start after a crash would; the first is not closed. */
   reopen(): Promise<Archive>;
-  close(): Promise<void>;
+  /** Waits until what was taken in so far is in a checkpoint. */
+  checkpoint(): Promise<void>;
+  /** @param options.keep  The data stays, for another one. */
+  close(options?: { readonly keep?: boolean }): Promise<void>;
 }
 
 export async function openTestArchive(
-  options: Partial<ArchiveParts['config']> & { readonly segmentBytes?: number } = {},
+  options: Partial<ArchiveParts['config']> &
+    Pick<ArchiveParts, 'segmentBytes' | 'sealing' | 'sealPolicy'> = {},
 ): Promise<TestArchive> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'lightbox-archive-')));
   const log = createLog({ logLevel: 'silent' });
   const database = await openDatabase({ dataDir, databaseUrl: undefined, socketDir: undefined }, log);
   await migrate(database, [archiveMigrations]);
   const events = await openEvents(database, log);
-  const config = { highWaterBytes: 0, quietSeconds: 60, ...options, dataDir };
-  const parts: ArchiveParts = { config, database, events, log, segmentBytes: options.segmentBytes };
+  const { segmentBytes, sealing, sealPolicy, ...settings } = options;
+  const config = { highWaterBytes: 0, quietSeconds: 60, sealSeconds: 60, ...settings, dataDir };
+  const parts: ArchiveParts = { config, database, events, log, segmentBytes, sealing, sealPolicy };
   const opened: Archive[] = [await openArchive(parts)];
   const box: TestArchive = {
     archive: opened[0]!,
@@ -46,11 +51,13 @@ export async function openTestArchive(
       box.archive = archive;
       return archive;
     },
-    async close() {
+    // The task runs each second; a checkpoint is there when its run after now has ended.
+    checkpoint: () => new Promise((settle) => setTimeout(settle, 1200)),
+    async close(end) {
       for (const archive of opened) await archive.close();
       await events.close();
       await database.close();
-      await rm(dataDir, { recursive: true, force: true });
+      if (end?.keep !== true) await rm(dataDir, { recursive: true, force: true });
     },
   };
   return box;

@@ -11,6 +11,7 @@ import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
 import type { Documents } from './documents.ts';
+import type { Packs, PackStats } from './packs/packs.ts';
 import type { Presence } from './presence.ts';
 import type { Studies } from './studies.ts';
 
@@ -218,6 +219,8 @@ export interface Archive {
   readonly query: Query;
   readonly retrieve: Retrieve;
   readonly quarantine: Quarantine;
+  /** Where series go when they are quiet. */
+  readonly packs: Packs;
   /** The study list and one study, as the pages show them. */
   readonly studies: Studies;
   /** What is here of studies found elsewhere. */
@@ -226,9 +229,9 @@ export interface Archive {
   readonly documents: Documents;
   /** Resolves when the disk failed: nothing can be promised any more. The process has to end with an error and start again. */
   readonly failed: Promise<Fault>;
-  /** Hashes every object again and compares journal and index. */
+  /** Hashes every object again and compares journal, packs and index. */
   verify(options?: { readonly progress?: (done: VerifyProgress) => void }): Promise<VerifyReport>;
-  /** Makes the index again from the journal. Searches find nothing meanwhile. */
+  /** Makes the index again from packs and journal. Searches find nothing meanwhile. */
   reindex(options?: { readonly progress?: (done: VerifyProgress) => void }): Promise<{ objects: number }>;
   /** Studies, series, instances, conflicts, quarantined, bytes kept, bytes free. */
   stats(): Promise<ArchiveStats>;
@@ -238,7 +241,7 @@ export interface Archive {
   close(): Promise<void>;
 }
 
-export interface ArchiveStats {
+export interface ArchiveStats extends PackStats {
   readonly studies: number;
   readonly series: number;
   readonly instances: number;
@@ -254,13 +257,23 @@ export interface VerifyProgress {
   readonly totalBytes: number;
 }
 
+export interface FoundDamage {
+  readonly blob: string;
+  /** Of the object; 0 for the pack as a whole. */
+  readonly offset: number;
+  /** Of packs: what is wrong. The metadata beside a pack can be made again. */
+  readonly what?: 'flipped' | 'truncated' | 'swapped' | 'missing' | 'metadata';
+}
+
 export interface VerifyReport {
   readonly objects: number;
   readonly bytes: number;
   /** Objects whose bytes are not those that were kept. */
-  readonly damaged: readonly { readonly blob: string; readonly offset: number }[];
+  readonly damaged: readonly FoundDamage[];
   /** Objects the index knows and no blob on this disk holds. */
-  readonly missing: readonly { readonly blob: string; readonly offset: number }[];
+  readonly missing: readonly FoundDamage[];
   /** Objects in the journal that the index does not know. */
   readonly unindexed: number;
+  /** Packs that the index does not know. */
+  readonly orphaned: readonly string[];
 }

@@ -42,17 +42,20 @@ export async function maintain(command: 'verify' | 'reindex', head?: string): Pr
         const report = await archive.verify({ progress }).finally(() => bar.end());
         console.log(
           `${report.objects} objects, ${report.bytes} bytes: ${report.damaged.length} damaged, ` +
-            `${report.missing.length} missing, ${report.unindexed} not indexed`,
+            `${report.missing.length} missing, ${report.unindexed} not indexed, ${report.orphaned.length} packs unknown`,
         );
-        for (const { blob, offset } of [...report.damaged, ...report.missing])
-          console.log(`  ${blob} at ${offset}`);
+        for (const { blob, offset, what } of [...report.damaged, ...report.missing])
+          console.log(`  ${blob} at ${offset}${what === undefined ? '' : `: ${what}`}`);
+        for (const blob of report.orphaned) console.log(`  ${blob}: not in the index (reindex takes it up)`);
         const trail = await openAudit(database, log).verify(noted);
         console.log(
           trail.ok
             ? `audit trail: ${trail.rows} rows hold; head ${trail.head}`
             : `audit trail: BROKEN at row ${trail.brokenAt}; holds up to ${trail.head}`,
         );
-        return report.damaged.length + report.missing.length + report.unindexed > 0 || !trail.ok ? 1 : 0;
+        const wrong =
+          report.damaged.length + report.missing.length + report.unindexed + report.orphaned.length;
+        return wrong > 0 || !trail.ok ? 1 : 0;
       } finally {
         await archive.close();
         await events.close();

@@ -52,6 +52,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly socketDir: string | undefined;
   readonly quietSeconds: number;
+  /** A series without a new object for so long is packed. */
+  readonly sealSeconds: number;
   /** New objects are refused below so many free bytes. */
   readonly highWaterBytes: number;
   readonly idleLockSeconds: number;
@@ -100,6 +102,7 @@ export function loadConfig(env: Environment): Config {
     databaseUrl: read('databaseUrl'),
     socketDir: read('processFolder'),
     quietSeconds: read('quietSeconds'),
+    sealSeconds: read('sealSeconds'),
     highWaterBytes: read('minFreeBytes'),
     idleLockSeconds: read('idleLockSeconds'),
     publicUrl: read('publicUrl'),

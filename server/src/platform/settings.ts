@@ -232,6 +232,12 @@ export const SETTINGS = {
     integer(1, 86_400),
     'A study counts as complete when no object came for so long.',
   ),
+  sealSeconds: setting(
+    'LIGHTBOX_SEAL_SECONDS',
+    '60',
+    integer(1, 31_536_000),
+    'A series is written as one pack (a plain ZIP of its original files, under packs/ of the data folder) when no object of it came for so long. Sooner means that a series whose images come slowly is written several times.',
+  ),
   idleLockSeconds: setting(
     'LIGHTBOX_IDLE_LOCK_SECONDS',
     '900',

@@ -38,4 +38,10 @@ export const packMigrations: Migrations = {
       );
     },
   },
+  '0151_pack_contents': {
+    /** What lies in one pack: only packing writes to it, taking objects in does not. */
+    async up(db) {
+      await sql`CREATE INDEX instance_packed ON instance (blob) WHERE blob LIKE 'pack/%'`.execute(db);
+    },
+  },
 };

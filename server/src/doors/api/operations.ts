@@ -64,6 +64,18 @@ export function operationsRoutes(app: HttpApp, context: ApiContext): void {
     'Room left for objects',
     async () => (await archive.room()).freeBytes,
   );
+  const { packs } = archive;
+  const packed = (name: string, help: string, key: keyof Awaited<ReturnType<typeof packs.stats>>): void =>
+    metrics.gauge(name, help, async () => (await packs.stats())[key]);
+  packed('lightbox_journal_bytes', 'Bytes of the journal on this disk', 'journalBytes');
+  packed('lightbox_pack_bytes', 'Bytes in packs', 'packBytes');
+  packed('lightbox_packs', 'Packs kept', 'packs');
+  packed('lightbox_unsealed_objects', 'Objects that are not in a pack yet', 'unsealed');
+  packed(
+    'lightbox_seal_lag_seconds',
+    'How long the longest waiting series could be packed',
+    'sealLagSeconds',
+  );
   metrics.gauge('lightbox_audit_waiting', 'Entries of the audit trail not yet written', () =>
     context.audit.waiting(),
   );
