@@ -245,6 +245,8 @@ describe(`the DICOM port under nonsense for ${SECONDS} s, from seed ${SEED}`, ()
       );
       expect(box.running).toBe(true);
       expect(box.pid).toBe(pid);
+      // Every answer was one of those in the conformance statement.
+      expect(box.output).not.toContain('a status not stated');
       expect(rise).toBeLessThan(MAX_RISE);
       await expect.poll(openFiles).toBeLessThan(files + 20);
       for (const what of ['A-ASSOCIATE: associate-ac', 'A-ASSOCIATE: associate-rj', 'A-ASSOCIATE: abort'])

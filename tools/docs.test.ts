@@ -3,6 +3,6 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { pages, ROOT } from './docs.ts';
 
-it.each(Object.entries(pages()))('%s says what the code says', (name, text) => {
+it.each(Object.entries(await pages()))('%s says what the code says', (name, text) => {
   expect(readFileSync(join(ROOT, name), 'utf8')).toBe(text);
 });

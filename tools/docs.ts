@@ -1,16 +1,17 @@
 /**
- * Writes docs/errors.md and docs/configuration.md from the tables in the code. `node tools/docs.ts`; tools/docs.test.ts fails
- * when they are not up to date.
+ * Writes docs/errors.md, docs/configuration.md and docs/conformance-statement.md from the tables in the code. `node tools/docs.ts`;
+ * tools/docs.test.ts fails when they are not up to date.
  */
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FAULTS } from '../core/src/base/fault.ts';
 import { SETTINGS } from '../server/src/platform/settings.ts';
+import { statement } from './statement/statement.ts';
 
 export const ROOT = resolve(import.meta.dirname, '..');
 
-export function pages(): Readonly<Record<string, string>> {
+export async function pages(): Promise<Readonly<Record<string, string>>> {
   const errors = Object.entries(FAULTS).map(
     ([code, { http, dimse, meaning }]) =>
       `- \`${code}\` (HTTP ${http}, DIMSE 0x${dimse.toString(16).toUpperCase().padStart(4, '0')}): ${meaning}`,
@@ -38,9 +39,10 @@ export function pages(): Readonly<Record<string, string>> {
       ...settings,
       '',
     ].join('\n'),
+    'docs/conformance-statement.md': await statement(),
   };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [name, text] of Object.entries(pages())) writeFileSync(join(ROOT, name), text);
+  for (const [name, text] of Object.entries(await pages())) writeFileSync(join(ROOT, name), text);
 }

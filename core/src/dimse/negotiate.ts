@@ -18,30 +18,27 @@ import {
   type AssociateRequest,
   type ProposedContext,
 } from './pdu.ts';
-import { retrieveClass } from './retrieve.ts';
+import { type Service, serviceClass } from './sop-classes.ts';
 import type { ExtendedNegotiation, RoleSelection } from './user-information.ts';
 
-export const VERIFICATION = '1.2.840.10008.1.1';
-export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1';
-export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1';
-/** Storage Commitment Push Model, and its one well-known instance (PS3.4 §J.3.5). */
-export const STORAGE_COMMITMENT = '1.2.840.10008.1.20.1';
-export const STORAGE_COMMITMENT_INSTANCE = '1.2.840.10008.1.20.1.1';
-/** Instance Availability Notification (PS3.4 §R.3.3). */
-export const INSTANCE_AVAILABILITY = '1.2.840.10008.5.1.4.33';
+export {
+  INSTANCE_AVAILABILITY,
+  PATIENT_ROOT_FIND,
+  type Service,
+  STORAGE_COMMITMENT,
+  STORAGE_COMMITMENT_INSTANCE,
+  STUDY_ROOT_FIND,
+  VERIFICATION,
+} from './sop-classes.ts';
+
 const DICOM_ROOT = '1.2.840.10008.';
 /** All Storage classes of images, reports, plans and signals lie here, those too that are newer than our table. */
 const STORAGE_ROOT = '1.2.840.10008.5.1.4.1.1.';
 
-export type Service = 'echo' | 'store' | 'find' | 'move' | 'get' | 'commit';
-
 /** The service of an abstract syntax here, undefined when it is not offered. */
 export function serviceOf(abstractSyntax: string): Service | undefined {
-  if (abstractSyntax === VERIFICATION) return 'echo';
-  if (abstractSyntax === PATIENT_ROOT_FIND || abstractSyntax === STUDY_ROOT_FIND) return 'find';
-  if (abstractSyntax === STORAGE_COMMITMENT) return 'commit';
-  const retrieve = retrieveClass(abstractSyntax);
-  if (retrieve) return retrieve.verb;
+  const row = serviceClass(abstractSyntax);
+  if (row) return row.scp;
   if (storageSopClass(abstractSyntax) || (isUid(abstractSyntax) && abstractSyntax.startsWith(STORAGE_ROOT)))
     return 'store';
   // A private class cannot be told from a private service; bytes of a C-STORE are kept either way.
@@ -189,26 +186,18 @@ const windowOf = (asked: number): number => (asked === 0 ? MAX_WINDOW : Math.min
 function answerRoles(roles: readonly RoleSelection[]): RoleSelection[] {
   return roles.flatMap(({ sopClassUid, scu, scp }) => {
     const service = serviceOf(sopClassUid);
-    return service ? [{ sopClassUid, scu, scp: scp && (service === 'store' || service === 'commit') }] : [];
+    const may = service === 'store' || serviceClass(sopClassUid)?.peerScp === true;
+    return service ? [{ sopClassUid, scu, scp: scp && may }] : [];
   });
 }
 
-/** Bytes we agree to, by index. */
-const FIND_BYTES: ReadonlySet<number> = new Set([0, 1, 2, 5, 6]);
-const RETRIEVE_BYTES: ReadonlySet<number> = new Set([0]);
-
-/**
- * C-FIND: relational, combined date-time, fuzzy names, empty and multiple value matching yes; time zone adjustment and enhanced
- * conversion no (PS3.4 §C.5.1.1, Table C.5-2). C-MOVE and C-GET: relational yes, enhanced conversion no (§C.5.2.1, §C.5.3.1).
- * Composite Instance Root has none.
- */
+/** As the table of SOP classes has it; Composite Instance Root has none. */
 function answerExtended(asked: readonly ExtendedNegotiation[]): ExtendedNegotiation[] {
   return asked.flatMap(({ sopClassUid, info }) => {
-    const root = retrieveClass(sopClassUid)?.root;
-    const find = serviceOf(sopClassUid) === 'find';
-    if (!find && root !== 'patient' && root !== 'study') return [];
-    const bytes = find ? FIND_BYTES : RETRIEVE_BYTES;
-    const agreed = Uint8Array.from(info.subarray(0, find ? 7 : 5), (value, index) =>
+    const row = serviceClass(sopClassUid);
+    const bytes = row?.extended;
+    if (!bytes) return [];
+    const agreed = Uint8Array.from(info.subarray(0, row.scp === 'find' ? 7 : 5), (value, index) =>
       bytes.has(index) && value === 1 ? 1 : 0,
     );
     return [{ sopClassUid, info: agreed }];

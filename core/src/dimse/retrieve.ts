@@ -43,6 +43,11 @@ export function retrieveClass(sopClassUid: string): RetrieveClass | undefined {
   return CLASSES.get(sopClassUid);
 }
 
+/** All of them, by UID. */
+export function retrieveClasses(): ReadonlyMap<string, RetrieveClass> {
+  return CLASSES;
+}
+
 export type RetrieveLevel = 'patient' | 'study' | 'series' | 'instance';
 
 /** Which objects: those that match every key that is there. */

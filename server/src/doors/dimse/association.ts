@@ -25,7 +25,7 @@ import { Services } from './services.ts';
 import { Watch } from './watch.ts';
 
 /** ARTIM in Sta13: after a reject, a release reply or an abort the peer has this long to close. */
-const LINGER_MS = 2000;
+export const LINGER_MS = 2000;
 /** Where these were found, nobody knows where the next PDU begins. */
 const OUT_OF_STEP: ReadonlySet<string> = new Set(['PDU_TYPE', 'PDU_LENGTH', 'PDU_ITEM_LENGTH', 'PDU_VALUE']);
 

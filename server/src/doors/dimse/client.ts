@@ -38,8 +38,8 @@ import { connectTls } from './tls-client.ts';
 
 export type { RetrieveAnswer, RetrieveOptions } from './client-parts.ts';
 
-const TIMEOUT_MS = 30_000;
-const MAX_PDU = 256 * 1024;
+export const TIMEOUT_MS = 30_000;
+export const MAX_PDU = 256 * 1024;
 /** An answer is an identifier; no peer's is longer. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 

@@ -11,7 +11,8 @@ import { type Context, MAX_WINDOW, type Negotiated } from '@lightbox/core/dimse/
 import { namesOfAnswer } from '@lightbox/core/dimse/normalized.ts';
 import type { PdvPart } from '@lightbox/core/dimse/splitter.ts';
 import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
-import { STATUS } from '@lightbox/core/dimse/status.ts';
+import { isStated } from '@lightbox/core/dimse/service-status.ts';
+import { STATUS, statusText } from '@lightbox/core/dimse/status.ts';
 import type { AdmitAnswer, DeviceVerb } from '../../identity/types.ts';
 import { CommitTask, LargeRequest, ReportTask } from './commit.ts';
 import type { DoorParts } from './door.ts';
@@ -263,6 +264,9 @@ export class Services {
     status: number,
     { dataSet, comment, offendingElements, counters }: Answer,
   ): Promise<void> {
+    // What we answer is what the conformance statement says we do.
+    if (!isStated(context.service, status))
+      this.#parts.log.error({ service: context.service, status: statusText(status) }, 'a status not stated');
     const response: Command = {
       ...namesOfAnswer(request, context.abstractSyntax),
       commandField: request.commandField | 0x8000,

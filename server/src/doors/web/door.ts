@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyReply } from 'fastify';
 import type { HttpApp } from '../../platform/http.ts';
+import { docsPages } from './docs.ts';
 
 const BUILT = resolve(import.meta.dirname, '../../../../web/dist');
 
@@ -31,6 +32,7 @@ const PAGES = [
 ];
 
 export async function webDoor(app: HttpApp): Promise<void> {
+  docsPages(app);
   const open = { config: { public: true as const }, schema: { hide: true } };
   if (!existsSync(join(BUILT, 'index.html'))) {
     app.log.warn('the web application is not built: run "npm run build"');
