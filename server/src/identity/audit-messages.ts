@@ -61,6 +61,7 @@ export const AUDIT_MESSAGES: Readonly<Record<AuditEvent, AuditMessage>> = {
   commitment: { id: undefined, when: 'a storage commitment is asked, answered or given up' },
   'transfer.asked': { id: undefined, when: 'a person or a rule asks for a transfer' },
   'transfer.changed': { id: undefined, when: 'a transfer is stopped or tried again by a person' },
+  workitem: { id: undefined, when: 'a workitem is made, read, searched, changed or subscribed to' },
   'access.refused': {
     ...{ id: ALERT, type: ['110132', 'Use of Restricted Function'], when: 'a right is missing' },
   },
