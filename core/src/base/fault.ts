@@ -95,6 +95,12 @@ export const FAULTS = {
     'This attribute cannot be corrected: the object is known by it, or its pixels are read by it.',
   ),
   EDIT_VALUE: row(422, 0xa900, 'The new value of an attribute is not one of its value representation.'),
+  OVERLAY_PATIENT: row(
+    409,
+    0xa900,
+    'The study is here with several patients. Say which of them is to be corrected.',
+  ),
+  OVERLAY_UNDONE: row(409, 0x0110, 'This correction was taken back before.'),
   // --- de-identification
   DEIDENTIFY_OPTIONS: row(
     400,

@@ -170,14 +170,19 @@ function elementOf(edit: Edit & { op: 'set' }): Element {
  */
 export function applyEdits(ds: DataSet, edits: readonly Edit[]): DataSet {
   if (edits.length === 0) return ds;
-  const made: Element[] = [];
-  for (const edit of edits) if (edit.op === 'set') made.push(elementOf(edit));
-  const fits = made.every((element) => canCarry(element, ds.charsets));
-  const target = fits ? ds : inUnicode(ds);
+  const target = readyFor(ds, edits);
   const elements = new Map(target.elements);
-  for (const edit of edits) elements.delete(edit.tag);
-  for (const element of made) elements.set(element.tag, carried(element, target));
+  for (const edit of edits) {
+    if (edit.op === 'delete') elements.delete(edit.tag);
+    else elements.set(edit.tag, carried(elementOf(edit), target));
+  }
   return dataSetOf(elements.values(), target.charsets, target.littleEndian);
+}
+
+/** The data set itself when it can hold the new values, else in ISO_IR 192. */
+export function readyFor(ds: DataSet, edits: readonly Edit[]): DataSet {
+  const fits = edits.every((edit) => edit.op === 'delete' || canCarry(elementOf(edit), ds.charsets));
+  return fits ? ds : inUnicode(ds);
 }
 
 /** Whether a UTF-8 element can be written in the character sets. Items bring their own when they need one. */

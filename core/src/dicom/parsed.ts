@@ -97,6 +97,11 @@ export interface ReadOptions {
   readonly limits?: Partial<ReadLimits> | undefined;
   /** A data set that is not written in its declared transfer syntax: refuse it (default), or read what is there and warn. */
   readonly onMismatch?: 'fault' | 'warn' | undefined;
+  /**
+   * Told of each element of the data set itself where it begins, in the order of the stream (offsets as in BulkValue); of
+   * duplicates too.
+   */
+  readonly onElement?: ((tag: Tag, offset: number) => void) | undefined;
   /** The chunks will not be changed after `push`, so that values may be views on them. Default false: header bytes are copied. */
   readonly ownsChunks?: boolean | undefined;
 }

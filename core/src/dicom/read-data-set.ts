@@ -248,6 +248,7 @@ export class DataSetParser {
   /** What is told once an element is read for good. */
   #note(frame: SetFrame, tag: Tag, { length, warning }: Header): void {
     const { offset } = this.#window;
+    if (frame === this.#root) this.#options.onElement?.(tag, offset);
     if (++this.#budget.elements > this.#budget.limits.elements)
       throw new Fault('DICOM_TOO_MANY', { at: offset });
     if (warning) warn(this.#budget, warning, offset, tag);

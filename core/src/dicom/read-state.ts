@@ -74,6 +74,7 @@ export interface ParserOptions {
   readonly keepBytes: number;
   readonly keep: ReadonlySet<Tag>;
   readonly onMismatch: 'fault' | 'warn';
+  readonly onElement?: ((tag: Tag, offset: number) => void) | undefined;
   /** Stops before the first element of another group: file meta information. */
   readonly onlyGroup?: number | undefined;
 }

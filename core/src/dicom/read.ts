@@ -199,10 +199,8 @@ export class DicomReader {
   #use(uid: string): void {
     this.#syntax = readingSyntax(uid);
     if (!this.#syntax.known) this.#warn('TRANSFER_SYNTAX_UNKNOWN');
-    const options = this.#parserOptions({
-      implicit: !this.#syntax.explicitVr,
-      littleEndian: this.#syntax.littleEndian,
-    });
+    const layout = { implicit: !this.#syntax.explicitVr, littleEndian: this.#syntax.littleEndian };
+    const options = { ...this.#parserOptions(layout), onElement: this.#options.onElement };
     if (!this.#syntax.deflated) {
       this.#parser = new DataSetParser(this.#window, options, this.#budget);
       return;

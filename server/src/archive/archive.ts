@@ -14,11 +14,14 @@ import { commitmentMigrations } from './commitment/migrations.ts';
 import { Batcher } from './index/batcher.ts';
 import { archiveMigrations as indexMigrations } from './index/migrations.ts';
 import { exportMigrations } from './export/migrations.ts';
+import { Headers } from './headers.ts';
 import { importMigrations } from './import/migrations.ts';
 import { ruleMigrations } from './rules/migrations.ts';
 import { transferMigrations } from './transfers/migrations.ts';
 import { ArchiveIngest } from './ingest.ts';
 import { Journal, segmentOf } from './journal/journal.ts';
+import { createCorrector, createOverlays } from './overlays/overlays.ts';
+import { overlayMigrations } from './overlays/migrations.ts';
 import { packMigrations } from './packs/migrations.ts';
 import { createPacks, type PackStats } from './packs/packs.ts';
 import { SEAL_POLICY, type SealPolicy } from './packs/seal.ts';
@@ -38,6 +41,7 @@ export const archiveMigrations: Migrations = {
   ...commitmentMigrations,
   ...exportMigrations,
   ...importMigrations,
+  ...overlayMigrations,
   ...packMigrations,
   ...transferMigrations,
   ...ruleMigrations,
@@ -88,17 +92,22 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
   const disk = new DiskGauge(config.dataDir, config.highWaterBytes);
   const aside = new Aside(database, blobs);
   const changed = new Map<string, number>();
-  const batcher = new Batcher(database.url, log, {
-    changed: (studyUid, instances) => changed.set(studyUid, (changed.get(studyUid) ?? 0) + instances),
-  });
-  const replayParts: ReplayParts = { journal, packs: store, batcher, aside, blobs, database, log };
+  const headers = new Headers(database, blobs);
+  const correct = createCorrector(headers);
+  const tell = (studyUid: string, instances: number): void =>
+    void changed.set(studyUid, (changed.get(studyUid) ?? 0) + instances);
+  const batcher = new Batcher(database.url, log, { changed: tell }, correct);
+  const { coercer } = parts;
+  const replayParts: ReplayParts = {
+    ...{ journal, packs: store, batcher, aside, blobs, database, coercer, log },
+  };
   const began = performance.now();
   const records = await replay(replayParts);
   if (records) log.info({ records, ms: Math.round(performance.now() - began) }, 'journal replayed');
   const unsettled = new Unsettled(log);
-  const ingest = new ArchiveIngest({ journal, batcher, aside, blobs, disk, unsettled, log });
+  const ingest = new ArchiveIngest({ journal, batcher, aside, blobs, disk, unsettled, coercer, log });
 
-  const retrieve = new ArchiveRetrieve(database, blobs);
+  const retrieve = new ArchiveRetrieve(database, headers);
   const packs = createPacks({
     ...{ database, journal, blobs, store, disk, log },
     policy: { ...SEAL_POLICY, quietSeconds: config.sealSeconds, ...parts.sealPolicy },
@@ -162,6 +171,7 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     studies: createStudies(database),
     presence: createPresence(database),
     documents: createDocuments(retrieve),
+    overlays: createOverlays({ database, correct, headers, changed: tell, log }),
     failed: journal.failed,
     verify: (options) => verify(replayParts, options?.progress),
     reindex: (options) => reindex(replayParts, options?.progress),

@@ -11,7 +11,7 @@ import { type Database, migrate, type Migrations, openDatabase } from '../platfo
 import { createLog } from '../platform/log.ts';
 import { type AddOutcome, Batcher } from './index/batcher.ts';
 import { describeObject } from './index/describe.ts';
-import { archiveMigrations } from './index/migrations.ts';
+import { archiveMigrations } from './archive.ts';
 import { ArchiveSearch } from './query/query.ts';
 import { ArchiveRetrieve } from './retrieve.ts';
 import { createStudies } from './studies.ts';
@@ -23,12 +23,14 @@ let database: Database;
 let batcher: Batcher;
 let offset = 512;
 /** Selecting reads no bytes. */
-const blobs = undefined as never;
+const headers = undefined as never;
+/** Nothing is corrected here. */
+const uncorrected = undefined as never;
 
 beforeAll(async () => {
   database = await openDatabase({ dataDir: folder, databaseUrl: undefined, socketDir: undefined }, log);
   await migrate(database, [archiveMigrations]);
-  batcher = new Batcher(database.url, log, { changed: () => undefined });
+  batcher = new Batcher(database.url, log, { changed: () => undefined }, uncorrected);
   await add('1.1', '1.1.1', '1.1.1.1', {});
   await add('1.1', '1.1.1', '1.1.1.2', {});
   await add('1.1', '1.1.2', '1.1.2.1', { Modality: 'SR' });
@@ -155,7 +157,7 @@ describe('Searching the index (PS3.4 §C.2.2.2)', () => {
 
 describe('Selecting by unique keys (PS3.4 §C.4.2.2.1)', () => {
   const select = async (keys: ObjectKeys, limit = 100): Promise<string[]> =>
-    (await new ArchiveRetrieve(database, blobs).select(keys, limit)).map(({ sopUid }) => sopUid);
+    (await new ArchiveRetrieve(database, headers).select(keys, limit)).map(({ sopUid }) => sopUid);
 
   it.each<[string, ObjectKeys, string[]]>([
     ['a patient', { level: 'patient', patientId: 'P1' }, ['1.1.1.1', '1.1.1.2', '1.1.2.1']],

@@ -14,6 +14,7 @@ import type { Log } from '../platform/log.ts';
 import type { Aside } from './aside.ts';
 import type { DiskGauge } from './disk.ts';
 import type { AddOutcome, Batcher, NewObject } from './index/batcher.ts';
+import { type Coerced, coerceObject } from './overlays/coerce.ts';
 import { describeObject, type ObjectEntry } from './index/describe.ts';
 import { discard, type Kept, RecordWriter } from './journal/append.ts';
 import { closeFile, openFile, readInto } from './journal/files.ts';
@@ -21,7 +22,7 @@ import { blobOf, type Journal } from './journal/journal.ts';
 import type { BlobReader } from './blobs.ts';
 import { isConnectionLoss } from '../platform/database.ts';
 import { isUnreachable, type Unsettled } from './unsettled.ts';
-import type { Ingest, IngestForm, IngestOutcome, IngestSource, IngestWriter } from './types.ts';
+import type { Coercer, Ingest, IngestForm, IngestOutcome, IngestSource, IngestWriter } from './types.ts';
 
 export interface IngestParts {
   readonly journal: Journal;
@@ -30,6 +31,7 @@ export interface IngestParts {
   readonly blobs: BlobReader;
   readonly disk: DiskGauge;
   readonly unsettled: Unsettled;
+  readonly coercer?: Coercer | undefined;
   readonly log: Log;
 }
 
@@ -150,12 +152,13 @@ class ObjectWriter implements IngestWriter {
     if (!parsed) return this.#quarantine();
     const whole = this.#form.form === 'dataset' || isWhole(parsed);
     const dataSetOffset = this.#form.form === 'dataset' ? this.#prefix : parsed.dataSetOffset;
+    const coerced = coerceObject(this.#parts, parsed, this.#source);
     let entry: ObjectEntry;
     try {
-      entry = describeObject(parsed, { length: this.#record.length, dataSetOffset });
+      entry = describeObject(coerced.parsed, { length: this.#record.length, dataSetOffset });
       this.#checkNames(entry);
       if (this.#isOfAnotherStudy(entry)) return await this.#refuse(entry);
-      if (!whole) return await this.#rewrite(parsed, entry);
+      if (!whole) return await this.#rewrite(coerced, entry);
     } catch (error) {
       const fault = asFault(error);
       if (fault.row.http >= 500) throw fault;
@@ -163,7 +166,7 @@ class ObjectWriter implements IngestWriter {
       return this.#quarantine();
     }
     const kept = await this.#record.finish('object');
-    return this.#index(kept, entry, dataSetOffset);
+    return this.#index(kept, entry, dataSetOffset, coerced);
   }
 
   #parse(): ParsedObject | undefined {
@@ -224,7 +227,8 @@ class ObjectWriter implements IngestWriter {
    * A Part 10 stream without preamble or without meta: kept as a whole Part 10 file, with ours before its data set. Rare,
    * so it may cost a second write.
    */
-  async #rewrite(parsed: ParsedObject, entry: ObjectEntry): Promise<IngestOutcome> {
+  async #rewrite(coerced: Coerced, entry: ObjectEntry): Promise<IngestOutcome> {
+    const { parsed } = coerced;
     // A crash in between leaves it to the quarantine, not to the index.
     const raw = await this.#record.finish('quarantine', 'DICOM_NOT_PART10');
     const record = new RecordWriter(this.#parts.journal, this.#source);
@@ -244,7 +248,7 @@ class ObjectWriter implements IngestWriter {
       await copyBytes(this.#parts.journal.path(raw.lane.segment), from, raw.offset + raw.length, record);
       const place = { length: record.length, dataSetOffset: meta.length };
       const kept = await record.finish('object');
-      return await this.#index(kept, describeObject(parsed, place), meta.length);
+      return await this.#index(kept, describeObject(parsed, place), meta.length, coerced);
     } catch (error) {
       await record.abort();
       throw error;
@@ -253,12 +257,18 @@ class ObjectWriter implements IngestWriter {
     }
   }
 
-  async #index(kept: Kept, entry: ObjectEntry, dataSetOffset: number): Promise<IngestOutcome> {
+  async #index(
+    kept: Kept,
+    entry: ObjectEntry,
+    dataSetOffset: number,
+    coerced: Coerced,
+  ): Promise<IngestOutcome> {
     const object: NewObject = {
       entry,
       kept: { ...kept, blob: blobOf(kept.lane.segment) },
       dataSetOffset,
       source: this.#source,
+      coercion: coerced.steps,
     };
     let outcome: AddOutcome | undefined;
     let status = 'stored' as IngestOutcome['status'];
@@ -282,6 +292,7 @@ class ObjectWriter implements IngestWriter {
       seriesUid: series.seriesUid,
       warnings: outcome?.added ? outcome.warnings : instance.warnings,
       fault: status === 'conflict' ? new Fault('INSTANCE_CONFLICT') : undefined,
+      coerced: status === 'conflict' ? undefined : coerced.told(kept.receivedAt),
     };
   }
 

@@ -5,20 +5,27 @@
  * Layer:  server/archive.
  */
 import { asFault, type Fault } from '@lightbox/core/base/fault.ts';
+import { applyEdits, readEdits } from '@lightbox/core/dicom/edits.ts';
+import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
 import { DicomReader } from '@lightbox/core/dicom/read.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { uidValue } from '@lightbox/core/dicom/values.ts';
 import type { Database } from '../platform/database.ts';
 import type { Log } from '../platform/log.ts';
 import type { Aside } from './aside.ts';
 import type { BlobReader } from './blobs.ts';
 import type { Batcher, NewObject } from './index/batcher.ts';
-import { describeObject, type ObjectEntry } from './index/describe.ts';
+import { describeObject } from './index/describe.ts';
 import { blobOf, type Checkpoint, type Journal } from './journal/journal.ts';
 import { type ScannedRecord, scanSegment, type ScanResult } from './journal/scan.ts';
 import { noteSpent, spentOf } from './journal/spent.ts';
+import { type Coerced, coerceObject } from './overlays/coerce.ts';
+import { CoercionLookup } from './overlays/history.ts';
+import type { Step } from './overlays/steps.ts';
 import { indexPacks } from './packs/again.ts';
 import type { PackStore } from './packs/store.ts';
 import { verifyPacks } from './packs/verify.ts';
-import type { FoundDamage, IngestSource, VerifyProgress, VerifyReport } from './types.ts';
+import type { Coercer, FoundDamage, IngestSource, VerifyProgress, VerifyReport } from './types.ts';
 
 export interface ReplayParts {
   readonly journal: Journal;
@@ -27,6 +34,10 @@ export interface ReplayParts {
   readonly aside: Aside;
   readonly blobs: BlobReader;
   readonly database: Database;
+  /** Asked for objects that the index does not know yet; not by `reindex`, which keeps what rules did before. */
+  readonly coercer?: Coercer | undefined;
+  /** What rules did before. */
+  readonly coerced?: CoercionLookup | undefined;
   readonly log: Log;
 }
 
@@ -43,6 +54,7 @@ export async function replay(parts: ReplayParts): Promise<number> {
   const known = await positions(parts.database);
   let records = 0;
   const full: Checkpoint[] = [];
+  const asked = { ...parts, coerced: await CoercionLookup.open(parts.database.pool) };
   for (const { segment, bytes } of await parts.journal.segments()) {
     const position = known.get(segment);
     if (position?.sealed) continue;
@@ -52,7 +64,7 @@ export async function replay(parts: ReplayParts): Promise<number> {
         full.push({ segment, indexedTo: bytes, sealed: true });
       continue;
     }
-    const { result, count } = await replaySegment(parts, segment, from);
+    const { result, count } = await replaySegment(asked, segment, from);
     records += count;
     if (result.end < result.fileBytes) {
       parts.log.warn({ segment, bytes: result.fileBytes - result.end }, 'cutting a torn tail of the journal');
@@ -112,6 +124,8 @@ export async function replaySegment(
   return { result, count };
 }
 
+type Described = Pick<NewObject, 'entry' | 'dataSetOffset' | 'coercion'> | { readonly fault: Fault };
+
 /** @returns false when the object is kept elsewhere: this record of it is not needed any more. */
 async function keepRecord(
   parts: ReplayParts,
@@ -145,7 +159,7 @@ export interface ReadObject {
 /** Into the index, or aside. @returns false when the same is kept elsewhere. */
 export async function keepRead(parts: ReplayParts, object: ReadObject): Promise<boolean> {
   const { kept, source, reader, fault } = object;
-  const read = reader && fault === undefined ? describe(reader, kept.length) : undefined;
+  const read = reader && fault === undefined ? await describe(parts, reader, { ...kept, source }) : undefined;
   if (!read || 'fault' in read) {
     const code = read?.fault.code ?? fault ?? 'DICOM_STRUCTURE';
     return parts.aside.quarantine(kept, code, source);
@@ -162,20 +176,51 @@ async function keepObject(parts: ReplayParts, object: NewObject): Promise<boolea
   return parts.aside.conflict(object);
 }
 
-function describe(
+/**
+ * What rules did to an object stays what it was. One that is not in the index yet was never acknowledged, or its commit was
+ * lost with the database's last moments: the rules of today are asked, as they were then.
+ */
+async function describe(
+  parts: ReplayParts,
   reader: DicomReader,
-  length: number,
-): { entry: ObjectEntry; dataSetOffset: number } | { fault: Fault } {
+  {
+    source,
+    length,
+    sha256,
+  }: { readonly source: IngestSource; readonly length: number; readonly sha256: Buffer },
+): Promise<Described> {
+  let parsed: ParsedObject;
   try {
-    const parsed = reader.end();
-    const { dataSetOffset } = parsed;
-    return { entry: describeObject(parsed, { length, dataSetOffset }), dataSetOffset };
+    parsed = reader.end();
+  } catch (error) {
+    return { fault: asFault(error) };
+  }
+  const sopUid = uidValue(parsed.dataSet, Tags.SOPInstanceUID);
+  const before = await parts.coerced?.find(sopUid ?? '', sha256);
+  const { parsed: shown, steps } = coerced(parts, parsed, source, before);
+  const { dataSetOffset } = parsed;
+  try {
+    return { entry: describeObject(shown, { length, dataSetOffset }), dataSetOffset, coercion: steps };
   } catch (error) {
     return { fault: asFault(error) };
   }
 }
 
-/** Everything in the index goes, and comes again from packs and journal. Nothing else may write meanwhile. */
+function coerced(
+  parts: ReplayParts,
+  parsed: ParsedObject,
+  source: IngestSource,
+  before: readonly Step[] | undefined,
+): Pick<Coerced, 'parsed' | 'steps'> {
+  if (!before) return coerceObject(parts, parsed, source);
+  const dataSet = before.reduce((ds, step) => applyEdits(ds, readEdits(step.edits)), parsed.dataSet);
+  return { parsed: { ...parsed, dataSet }, steps: before };
+}
+
+/**
+ * Everything in the index goes, and comes again from packs and journal, with the corrections people made and what rules did:
+ * those tables stay. Nothing else may write meanwhile.
+ */
 export async function reindex(
   parts: ReplayParts,
   progress: (done: VerifyProgress) => void = () => undefined,
@@ -185,14 +230,15 @@ export async function reindex(
        pack`,
   );
   const segments = await parts.journal.segments();
-  const packs = await indexPacks({ ...parts, keep: (object) => keepRead(parts, object) });
+  const again = { ...parts, coercer: undefined, coerced: await CoercionLookup.open(parts.database.pool) };
+  const packs = await indexPacks({ ...parts, keep: (object) => keepRead(again, object) });
   const totalBytes = segments.reduce((sum, one) => sum + one.bytes, packs.bytes);
   let bytes = 0;
   const told = (more: number): void => progress({ bytes: (bytes += more), totalBytes });
   // What is served lies in packs before it lies aside, and what came first was packed first.
   await packs.series(told);
   for (const one of segments) {
-    await replaySegment(parts, one.segment, 0);
+    await replaySegment(again, one.segment, 0);
     told(one.bytes);
   }
   await packs.aside(told);

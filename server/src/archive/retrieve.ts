@@ -5,47 +5,34 @@
  * Layer:  server/archive.
  */
 import type { Readable } from 'node:stream';
-import { promisify } from 'node:util';
-import { inflateRaw } from 'node:zlib';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import type { Correction } from '@lightbox/core/dicom/correct.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
-import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
-import { DicomReader, readPart10 } from '@lightbox/core/dicom/read.ts';
-import { readingSyntax, transferSyntax } from '@lightbox/core/dicom/transfer-syntax.ts';
 import type { Database } from '../platform/database.ts';
-import { readAfterPixels, shifted } from './after-pixels.ts';
-import { type BlobReader, MAX_READ_BYTES, type Relocate } from './blobs.ts';
+import type { Headers, Notes } from './headers.ts';
 import type { PixelNote } from './index/describe.ts';
 import { Metadata } from './metadata.ts';
-import type { InstanceRef, ObjectKeys, ObjectScope, Retrieve } from './types.ts';
-
-interface Notes {
-  readonly headerEnd: number;
-  readonly pixels: PixelNote | undefined;
-}
+import { StepSets } from './overlays/history.ts';
+import { correctedHeader, servedFile } from './overlays/served.ts';
+import { correctionsOf } from './overlays/steps.ts';
+import type { InstanceRef, ObjectKeys, ObjectScope, Retrieve, ServedFile } from './types.ts';
 
 /** Frame tables of large objects are big: remembered by weight. */
 const REMEMBERED_BYTES = 32 * 1024 * 1024;
 const REMEMBERED_ROWS = 20_000;
 
-/** Headers of ordinary images are smaller: one read. */
-const HEADER_PIECE = 1024 * 1024;
-
-const inflate = promisify(inflateRaw);
-
 export class ArchiveRetrieve implements Retrieve {
   readonly #database: Database;
-  readonly #blobs: BlobReader;
+  readonly #headers: Headers;
+  readonly #steps = new StepSets();
   readonly #metadata: Metadata;
   readonly #notes = new Map<string, { notes: Notes; weight: number }>();
   #weight = 0;
-  /** The last deflated object, inflated: its frames are asked for one after the other. */
-  #inflated: { sha256: string; bytes: Promise<Buffer> } | undefined;
 
-  constructor(database: Database, blobs: BlobReader) {
+  constructor(database: Database, headers: Headers) {
     this.#database = database;
-    this.#blobs = blobs;
+    this.#headers = headers;
     this.#metadata = new Metadata(database, this);
   }
 
@@ -73,7 +60,7 @@ export class ArchiveRetrieve implements Retrieve {
             ? [scope.studyUid, scope.seriesUid]
             : [scope.studyUid],
     });
-    return answer.rows.map(refOf);
+    return this.#refs(answer.rows);
   }
 
   async select(keys: ObjectKeys, limit: number): Promise<InstanceRef[]> {
@@ -102,100 +89,58 @@ export class ArchiveRetrieve implements Retrieve {
       values,
     );
     if (answer.rows.length > limit) throw new Fault('RETRIEVE_TOO_MANY', { limit });
+    return this.#refs(answer.rows);
+  }
+
+  /** As they are at this moment: what is corrected later does not change them half way. */
+  async #refs(rows: readonly RefRow[]): Promise<InstanceRef[]> {
     // Each row brings strings of its own; most are the same as those of the row before.
     const known = new Map<string, string>();
     const once = (text: string): string => known.get(text) ?? (known.set(text, text), text);
-    return answer.rows.map((row) => {
+    const hashes = new Set(rows.flatMap((row) => row.overlay ?? []));
+    const steps = hashes.size ? await this.#steps.read(this.#database.pool, hashes) : undefined;
+    const made = new Map<string, readonly Correction[]>();
+    const corrections = ({ overlay, received_at: at }: RefRow): readonly Correction[] | undefined => {
+      if (overlay === null) return undefined;
+      const some = steps?.get(overlay);
+      if (!some) throw new Fault('INTERNAL', { what: 'corrections are missing' });
+      // Those of rules say when the object came.
+      const key = some.every((step) => step.at !== undefined) ? overlay : `${overlay} ${at.getTime()}`;
+      const same = made.get(key) ?? correctionsOf(some, at);
+      made.set(key, same);
+      return same;
+    };
+    return rows.map((row) => {
       const { studyUid, seriesUid, sopClassUid, transferSyntaxUid, blob, ...own } = refOf(row);
       return {
         ...own,
         ...{ studyUid: once(studyUid), seriesUid: once(seriesUid), sopClassUid: once(sopClassUid) },
         ...{ transferSyntaxUid: once(transferSyntaxUid), blob: once(blob) },
+        corrections: corrections(row),
       };
     });
   }
 
   open(ref: InstanceRef, range?: { start: number; end: number }): Readable {
-    const start = Math.max(0, range?.start ?? 0);
-    const end = Math.min(ref.length, range?.end ?? ref.length);
-    return this.#blobs.stream(ref.blob, ref.offset + start, end - start, this.#relocate(ref, start));
+    return this.#headers.stream(ref, range?.start ?? 0, range?.end ?? ref.length);
   }
 
-  async read(ref: InstanceRef, start: number, end: number): Promise<Buffer> {
-    const from = Math.max(0, start);
-    const to = Math.min(ref.length, end);
-    if (to <= from) return Buffer.alloc(0);
-    return this.#blobs.read(ref.blob, ref.offset + from, to - from, this.#relocate(ref, from));
+  read(ref: InstanceRef, start: number, end: number): Promise<Buffer> {
+    return this.#headers.readKept(ref, start, end);
   }
 
-  /** A list may be older than the last move of its objects: the same bytes are looked up again. */
-  #relocate(ref: InstanceRef, start: number): Relocate {
-    return async () => {
-      const { rows } = await this.#database.pool.query<{ blob: string; blob_offset: string }>({
-        name: 'relocate',
-        text: 'SELECT blob, blob_offset FROM instance WHERE sop_uid = $1 AND sha256 = $2',
-        values: [ref.sopUid, Buffer.from(ref.sha256, 'hex')],
-      });
-      return rows[0] && { blob: rows[0].blob, offset: Number(rows[0].blob_offset) + start };
-    };
-  }
-
-  async readData(ref: InstanceRef, start: number, end: number): Promise<Buffer> {
-    if (!transferSyntax(ref.transferSyntaxUid)?.deflated) return this.read(ref, start, end);
-    if (this.#inflated?.sha256 !== ref.sha256) {
-      const bytes = this.#inflate(ref);
-      this.#inflated = { sha256: ref.sha256, bytes };
-      bytes.catch(() => (this.#inflated = undefined));
-    }
-    return (await this.#inflated.bytes).subarray(start, end);
-  }
-
-  /** The whole file with its data set inflated (PS3.5 §A.5: RFC 1951 without zlib header). */
-  async #inflate(ref: InstanceRef): Promise<Buffer> {
-    const file = await this.read(ref, 0, ref.length);
-    try {
-      const data = await inflate(file.subarray(ref.dataSetOffset), { maxOutputLength: MAX_READ_BYTES });
-      return Buffer.concat([file.subarray(0, ref.dataSetOffset), data]);
-    } catch (error) {
-      throw new Fault('DICOM_INFLATE', {}, { cause: error });
-    }
+  readData(ref: InstanceRef, start: number, end: number): Promise<Buffer> {
+    return this.#headers.readData(ref, start, end);
   }
 
   async header(ref: InstanceRef): Promise<DataSet> {
-    const { headerEnd, pixels } = await this.#notesOf(ref);
-    const deflated = transferSyntax(ref.transferSyntaxUid)?.deflated === true;
-    const parsed = await this.#readHeader(ref, headerEnd, deflated);
-    // Offsets of a deflated data set count from its own first byte.
-    const shift = deflated ? ref.dataSetOffset : 0;
-    const ds = shift ? shifted(parsed.dataSet, shift) : parsed.dataSet;
-    if (!pixels) return ds;
-    const { tag, vr, offset, length } = pixels;
-    const elements = new Map(ds.elements);
-    elements.set(tag, { tag, vr, bulk: { offset, length } });
-    if (deflated) return { ...ds, elements };
-    const encapsulated = readingSyntax(ref.transferSyntaxUid).encapsulated;
-    const read = (start: number, end: number): Promise<Buffer> => this.read(ref, start, end);
-    const end = offset + length;
-    for (const [after, element] of await readAfterPixels(read, ds, { tag, vr, end, encapsulated }, ref))
-      if (!elements.has(after)) elements.set(after, element);
-    return { ...ds, elements };
+    const received = await this.#headers.read(ref, await this.#notesOf(ref));
+    return correctedHeader(this.#headers, ref, received);
   }
 
-  /** An object without pixels is header to its end, and may hold a document of a gigabyte: large values are not read. */
-  async #readHeader(ref: InstanceRef, headerEnd: number, deflated: boolean): Promise<ParsedObject> {
-    if (deflated || headerEnd <= HEADER_PIECE)
-      return readPart10(await this.read(ref, 0, headerEnd), { onMismatch: 'warn' });
-    const reader = new DicomReader({ onMismatch: 'warn', ownsChunks: true });
-    for (let at = 0; at < headerEnd;) {
-      const piece = await this.read(ref, at, Math.min(headerEnd, at + HEADER_PIECE));
-      if (piece.length === 0) break;
-      reader.push(piece);
-      at += piece.length;
-      const over = Math.min(reader.skippable, headerEnd - at);
-      reader.skip(over);
-      at += over;
-    }
-    return reader.end();
+  async served(ref: InstanceRef): Promise<ServedFile> {
+    if (!ref.corrections) return { bytes: ref.length, open: (range) => this.open(ref, range) };
+    return servedFile(this.#headers, ref, await this.#notesOf(ref));
   }
 
   async frames(ref: InstanceRef): Promise<FrameTable | undefined> {
@@ -234,7 +179,7 @@ export class ArchiveRetrieve implements Retrieve {
 }
 
 const REF_COLUMNS = `s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax_uid, i.number, i.rows, i.columns,
-  i.frame_count, i.blob, i.blob_offset, i.blob_length, i.data_set_offset, i.sha256`;
+  i.frame_count, i.blob, i.blob_offset, i.blob_length, i.data_set_offset, i.sha256, i.overlay, i.received_at`;
 
 interface RefRow {
   readonly study_uid: string;
@@ -251,9 +196,11 @@ interface RefRow {
   readonly blob_length: string;
   readonly data_set_offset: number;
   readonly sha256: Buffer;
+  readonly overlay: string | null;
+  readonly received_at: Date;
 }
 
-const refOf = (row: RefRow): InstanceRef => ({
+const refOf = (row: RefRow): Omit<InstanceRef, 'corrections'> => ({
   studyUid: row.study_uid,
   seriesUid: row.series_uid,
   sopUid: row.sop_uid,
@@ -268,4 +215,5 @@ const refOf = (row: RefRow): InstanceRef => ({
   length: Number(row.blob_length),
   dataSetOffset: row.data_set_offset,
   sha256: row.sha256.toString('hex'),
+  version: row.sha256.toString('hex') + (row.overlay === null ? '' : `-${row.overlay}`),
 });

@@ -28,16 +28,16 @@ export interface TestArchive {
 
 export async function openTestArchive(
   options: Partial<ArchiveParts['config']> &
-    Pick<ArchiveParts, 'segmentBytes' | 'sealing' | 'sealPolicy'> = {},
+    Pick<ArchiveParts, 'coercer' | 'segmentBytes' | 'sealing' | 'sealPolicy'> = {},
 ): Promise<TestArchive> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'lightbox-archive-')));
   const log = createLog({ logLevel: 'silent' });
   const database = await openDatabase({ dataDir, databaseUrl: undefined, socketDir: undefined }, log);
   await migrate(database, [archiveMigrations]);
   const events = await openEvents(database, log);
-  const { segmentBytes, sealing, sealPolicy, ...settings } = options;
+  const { segmentBytes, sealing, sealPolicy, coercer, ...settings } = options;
   const config = { highWaterBytes: 0, quietSeconds: 60, sealSeconds: 60, ...settings, dataDir };
-  const parts: ArchiveParts = { config, database, events, log, segmentBytes, sealing, sealPolicy };
+  const parts: ArchiveParts = { config, database, events, log, segmentBytes, sealing, sealPolicy, coercer };
   const opened: Archive[] = [await openArchive(parts)];
   const box: TestArchive = {
     archive: opened[0]!,

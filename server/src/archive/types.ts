@@ -5,12 +5,14 @@
  */
 import type { Readable } from 'node:stream';
 import type { Fault } from '@lightbox/core/base/fault.ts';
-import type { DataSet, Tag } from '@lightbox/core/dicom/data-set.ts';
+import type { Correction } from '@lightbox/core/dicom/correct.ts';
+import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
 import type { Edit } from '@lightbox/core/dicom/edits.ts';
 import type { FrameTable } from '@lightbox/core/dicom/frames.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import type { MatchKey } from '@lightbox/core/dicom/matching.ts';
 import type { Documents } from './documents.ts';
+import type { Overlays } from './overlays/overlays.ts';
 import type { Packs, PackStats } from './packs/packs.ts';
 import type { Presence } from './presence.ts';
 import type { Studies } from './studies.ts';
@@ -67,6 +69,8 @@ export interface IngestOutcome {
   readonly warnings: readonly string[];
   /** Why, when status is quarantined, refused or conflict. Its row gives the HTTP and DIMSE status. */
   readonly fault?: Fault | undefined;
+  /** Rules changed attributes: how a sender hears of it (PS3.4 §B.2.3 B000H, PS3.18 §10.5.3 Original Attributes). */
+  readonly coerced?: { readonly rules: readonly string[]; readonly original: Element } | undefined;
 }
 
 /** One object on its way in. Bytes go straight to disk; `write` applies back-pressure by its promise. */
@@ -150,8 +154,19 @@ export interface InstanceRef {
   readonly length: number;
   /** Bytes of preamble and file meta before the data set. */
   readonly dataSetOffset: number;
-  /** Hex SHA-256 of the Part 10 file. Used as ETag. */
+  /** Hex SHA-256 of the Part 10 file as it is kept. */
   readonly sha256: string;
+  /** Names what is served: the bytes kept and what is put over them. For entity tags. */
+  readonly version: string;
+  /** What is put over it wherever it is given out; undefined for most objects, which are given byte for byte. */
+  readonly corrections?: readonly Correction[] | undefined;
+}
+
+/** A Part 10 file as it is given to others: corrected, or the bytes kept. */
+export interface ServedFile {
+  readonly bytes: number;
+  /** `start`/`end` (exclusive) select a range of it. May be called again. */
+  open(range?: { start: number; end: number }): Readable;
 }
 
 /** Objects by the unique keys of their levels, as C-MOVE and C-GET name them: all that match every key that is there. */
@@ -174,7 +189,12 @@ export interface Retrieve {
   select(keys: ObjectKeys, limit: number): Promise<InstanceRef[]>;
   /** In series number, instance number, UID order; empty when nothing is there. Hidden (rejected) objects are left out. */
   list(scope: ObjectScope): Promise<InstanceRef[]>;
-  /** The Part 10 file, byte for byte as kept. `start`/`end` (exclusive) select a range of it. */
+  /**
+   * The Part 10 file as others get it: with its corrections, which change the header alone. The same length and bytes for one
+   * `version`. Reads a header when there are corrections.
+   */
+  served(ref: InstanceRef): Promise<ServedFile>;
+  /** The Part 10 file, byte for byte as kept, whatever was corrected. `start`/`end` (exclusive) select a range of it. */
   open(ref: InstanceRef, range?: { start: number; end: number }): Readable;
   /** A range of the Part 10 file in memory; refuses more than 512 MiB with TOO_LARGE. */
   read(ref: InstanceRef, start: number, end: number): Promise<Buffer>;
@@ -183,7 +203,10 @@ export interface Retrieve {
    * with its data set inflated, and so does this.
    */
   readData(ref: InstanceRef, start: number, end: number): Promise<Buffer>;
-  /** Header data set (no pixel data, large values as bulk), offsets counted from the start of the Part 10 file; see `readData`. */
+  /**
+   * Header data set with its corrections (no pixel data, large values as bulk), offsets counted from the start of the Part 10
+   * file as kept; see `readData`.
+   */
   header(ref: InstanceRef): Promise<DataSet>;
   /** Byte ranges of every frame, counted from the start of the Part 10 file; undefined when the object has no pixel data. */
   frames(ref: InstanceRef): Promise<FrameTable | undefined>;
@@ -227,6 +250,8 @@ export interface Archive {
   readonly presence: Presence;
   /** Reports, recordings, PDF and video, as something to read. */
   readonly documents: Documents;
+  /** Corrections of what is here, by people. */
+  readonly overlays: Overlays;
   /** Resolves when the disk failed: nothing can be promised any more. The process has to end with an error and start again. */
   readonly failed: Promise<Fault>;
   /** Hashes every object again and compares journal, packs and index. */

@@ -188,11 +188,14 @@ async function objectFile(
   { transferSyntaxUid, rewrite }: Way,
   measured: boolean,
 ): Promise<MediumFile> {
-  if (!rewrite)
+  if (!rewrite) {
+    const { bytes } = await retrieve.served(ref);
     return {
-      ...{ path, bytes: ref.length },
-      open: () => Promise.resolve({ bytes: ref.length, pieces: piecesOf(retrieve.open(ref)) }),
+      ...{ path, bytes },
+      // Asked for again: a plan of many objects does not keep what it read.
+      open: async () => ({ bytes, pieces: piecesOf((await retrieve.served(ref)).open()) }),
     };
+  }
   const written = async () => renderer.rewritten(ref, transferSyntaxUid, await rewrite());
   return {
     path,

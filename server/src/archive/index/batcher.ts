@@ -8,20 +8,13 @@ import pg from 'pg';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { isConnectionLoss } from '../../platform/database.ts';
 import type { Log } from '../../platform/log.ts';
-import type { Kept } from '../journal/append.ts';
 import type { Checkpoint } from '../journal/journal.ts';
-import type { IngestSource } from '../types.ts';
-import type { ObjectEntry } from './describe.ts';
-import { cleanText } from './attributes.ts';
+import { Fence } from '../overlays/fence.ts';
 import { isUnreachable } from '../unsettled.ts';
-import { PATIENT_MISMATCH, type Place, Resolver } from './resolve.ts';
+import { type Corrector, FenceClosed, insertObjects, type NewObject, warningsOf } from './insert.ts';
+import { type Place, Resolver, sweep } from './resolve.ts';
 
-export interface NewObject {
-  readonly entry: ObjectEntry;
-  readonly kept: Pick<Kept, 'offset' | 'length' | 'sha256' | 'receivedAt'> & { readonly blob: string };
-  readonly dataSetOffset: number;
-  readonly source: IngestSource;
-}
+export type { NewObject } from './insert.ts';
 
 /** added: findable now. present: an object with this SOP Instance UID was there before; `object` says which. */
 export type AddOutcome =
@@ -55,53 +48,6 @@ const QUERY_MS = 30_000;
 /** Deadlock, serialization failure, and a row that another node took away between two of our statements. */
 const RETRY_CODES: ReadonlySet<string> = new Set(['40P01', '40001', '23503']);
 
-const INSERT = {
-  name: 'index-objects',
-  text: `
-    WITH new AS (
-      INSERT INTO instance (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
-        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings,
-        received_at, source_kind, source_by, source_name, called_ae)
-      SELECT series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
-        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, decode(sha256, 'hex'), pixels,
-        attributes::jsonb, string_to_array(warnings, ','), received_at,
-        source_kind, source_by, source_name, called_ae
-      FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
-        $9::int[], $10::text[], $11::bigint[], $12::bigint[], $13::int[], $14::bigint[], $15::text[], $16::text[],
-        $17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[], $22::text[], $23::text[])
-        AS t (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns, frame_count, blob,
-          blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings, received_at,
-          source_kind, source_by, source_name, called_ae)
-      ON CONFLICT (sop_uid) DO NOTHING
-      RETURNING series_fk, study_fk, sop_uid, sop_class_uid, frame_count, blob_length
-    ), of_series AS (
-      SELECT series_fk, count(*) AS instances, sum(frame_count) AS frames, array_agg(DISTINCT sop_class_uid) AS classes
-      FROM new GROUP BY series_fk ORDER BY series_fk
-    ), of_study AS (
-      SELECT study_fk, count(*) AS instances, sum(blob_length) AS bytes, array_agg(DISTINCT sop_class_uid) AS classes
-      FROM new GROUP BY study_fk ORDER BY study_fk
-    ), series_counts AS (
-      UPDATE series SET
-        instance_count = instance_count + of_series.instances,
-        frame_count = frame_count + of_series.frames,
-        changed_at = now(),
-        sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
-          ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
-      FROM of_series WHERE series.id = of_series.series_fk
-    ), study_counts AS (
-      UPDATE study SET
-        instance_count = instance_count + of_study.instances,
-        bytes = study.bytes + of_study.bytes,
-        changed_at = now(),
-        stable = false,
-        ruled = false,
-        sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
-          ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
-      FROM of_study WHERE study.id = of_study.study_fk
-    )
-    SELECT sop_uid FROM new`,
-} as const;
-
 export interface BatcherEvents {
   /** Objects of a study became findable. */
   readonly changed: (studyUid: string, instances: number) => void;
@@ -112,6 +58,8 @@ export class Batcher {
   readonly #log: Log;
   readonly #events: BatcherEvents;
   readonly #resolver = new Resolver();
+  readonly #fence = new Fence();
+  readonly #correct: Corrector;
   #client: Promise<pg.Client> | undefined;
   #waiting: Waiting[] = [];
   /** Committed since the last checkpoint: a database that crashes may forget them (synchronous_commit is off). */
@@ -119,7 +67,8 @@ export class Batcher {
   #running: Promise<void> | undefined;
   #closed = false;
 
-  constructor(url: string, log: Log, events: BatcherEvents) {
+  constructor(url: string, log: Log, events: BatcherEvents, correct: Corrector) {
+    this.#correct = correct;
     this.#url = url;
     this.#log = log;
     this.#events = events;
@@ -178,13 +127,15 @@ export class Batcher {
       try {
         return await this.#try(batch);
       } catch (error) {
-        this.#resolver.forget();
+        this.#forget();
         const lostNow = isConnectionLoss(error);
         lost ||= lostNow;
         if (lostNow) this.#disconnect();
+        const soon = performance.now() - began < UNREACHABLE_MS;
+        // Corrections of its study, one after the other, may take its rows away more often than a few times.
         const again = lostNow
-          ? performance.now() - began < UNREACHABLE_MS
-          : tries < RETRIES && RETRY_CODES.has((error as { code?: string }).code ?? '');
+          ? soon
+          : (soon || tries < RETRIES) && RETRY_CODES.has((error as { code?: string }).code ?? '');
         if (this.#closed || !again) {
           // A statement that got no answer may have been committed.
           throw lost ? new Fault('DATABASE_UNREACHABLE', {}, { cause: error }) : error;
@@ -195,42 +146,20 @@ export class Batcher {
     }
   }
 
-  /** One statement, so it is there whole or not at all. Names that were there before are left out of `added`. */
+  /** Names that were there before are left out of `added`. */
   async #insert(
     client: pg.Client,
     objects: readonly NewObject[],
   ): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly Place[] }> {
-    const places = await this.#resolver.resolve(client, objects);
-    const column = <T>(read: (object: NewObject, index: number) => T): T[] => objects.map(read);
-    const answer = await client.query<{ sop_uid: string }>({
-      ...INSERT,
-      values: [
-        places.map((place) => place.seriesFk),
-        places.map((place) => place.studyFk),
-        column(({ entry }) => entry.instance.sopUid),
-        column(({ entry }) => entry.instance.sopClassUid),
-        column(({ entry }) => entry.instance.transferSyntaxUid),
-        column(({ entry }) => entry.instance.number ?? null),
-        column(({ entry }) => entry.instance.rows ?? null),
-        column(({ entry }) => entry.instance.columns ?? null),
-        column(({ entry }) => entry.instance.frameCount),
-        column(({ kept }) => kept.blob),
-        column(({ kept }) => kept.offset),
-        column(({ kept }) => kept.length),
-        column(({ dataSetOffset }) => dataSetOffset),
-        column(({ entry }) => entry.instance.headerEnd),
-        column(({ kept }) => kept.sha256.toString('hex')),
-        column(({ entry }) => (entry.instance.pixels ? JSON.stringify(entry.instance.pixels) : null)),
-        column(({ entry }) => entry.instance.attributes),
-        column(({ entry }, at) => warningsOf(entry, places[at]?.mismatch).join(',')),
-        column(({ kept }) => kept.receivedAt.toISOString()),
-        column(({ source }) => source.kind),
-        column(({ source }) => cleanText(source.by, 120)),
-        column(({ source }) => (source.name === undefined ? null : cleanText(source.name, 120))),
-        column(({ source }) => source.calledAe ?? null),
-      ],
-    });
-    return { added: new Set(answer.rows.map((row) => row.sop_uid)), places };
+    try {
+      const parts = { client, resolver: this.#resolver, fence: this.#fence, correct: this.#correct };
+      return await insertObjects(parts, objects);
+    } catch (error) {
+      // Studies and patients that were made for what is wrong now.
+      if (error instanceof FenceClosed)
+        await sweep(client, [...new Set(objects.map(({ entry }) => entry.study.studyUid))]);
+      throw error;
+    }
   }
 
   async #try(batch: readonly Waiting[]): Promise<void> {
@@ -340,7 +269,7 @@ export class Batcher {
     });
     await client.connect();
     try {
-      this.#resolver.forget();
+      this.#forget();
       for (let at = 0; at < this.#recent.length; at += LARGEST_BATCH) {
         const { added } = await this.#insert(client, this.#recent.slice(at, at + LARGEST_BATCH));
         if (added.size)
@@ -351,6 +280,11 @@ export class Batcher {
       throw error;
     }
     return client;
+  }
+
+  #forget(): void {
+    this.#resolver.forget();
+    this.#fence.forget();
   }
 
   #disconnect(): void {
@@ -367,9 +301,6 @@ export class Batcher {
     await this.#client?.then((client) => client.end()).catch(() => undefined);
   }
 }
-
-const warningsOf = (entry: ObjectEntry, mismatch: boolean | undefined): string[] =>
-  mismatch ? [...entry.instance.warnings, PATIENT_MISMATCH] : [...entry.instance.warnings];
 
 const isAt = (present: PresentObject, { kept }: NewObject): boolean =>
   present.blob === kept.blob && present.offset === kept.offset;

@@ -22,7 +22,7 @@ import { attributesOf, cleanText } from './attributes.ts';
 const LONGEST_TEXT = 400;
 
 export interface PatientEntry {
-  /** Identity: PatientID and its issuer; without an ID a patient is known only within one study. */
+  /** See `patientKey`. */
   readonly key: string;
   readonly patientId: string;
   readonly issuer: string;
@@ -125,6 +125,22 @@ export function describeObject(parsed: ParsedObject, place: Placement): ObjectEn
   };
 }
 
+/** The entry of an object whose header is corrected. What tells where its pixels lie stays as it is. */
+export function describeCorrected(entry: ObjectEntry, ds: DataSet): ObjectEntry {
+  const { studyUid } = entry.study;
+  const patient = describePatient(ds, studyUid);
+  return {
+    patient,
+    study: describeStudy(ds, studyUid, patient),
+    series: describeSeries(ds, entry.series.seriesUid),
+    instance: {
+      ...entry.instance,
+      number: smallInteger(ds, Tags.InstanceNumber),
+      attributes: attributesOf(ds, 'instance'),
+    },
+  };
+}
+
 function requiredUid(ds: DataSet, tag: Tag): string {
   const uid = uidValue(ds, tag);
   if (uid === undefined || !isUid(uid)) {
@@ -135,12 +151,18 @@ function requiredUid(ds: DataSet, tag: Tag): string {
 
 const column = (ds: DataSet, tag: Tag): string => cleanText(text(ds, tag) ?? '', LONGEST_TEXT);
 
+/** Identity: PatientID and its issuer; without an ID a patient is known only within one study. */
+export function patientKey(ds: DataSet, studyUid: string): string {
+  const patientId = column(ds, Tags.PatientID);
+  return patientId === '' ? `study ${studyUid}` : `id ${patientId}\\${column(ds, Tags.IssuerOfPatientID)}`;
+}
+
 function describePatient(ds: DataSet, studyUid: string): PatientEntry {
   const patientId = column(ds, Tags.PatientID);
   const issuer = column(ds, Tags.IssuerOfPatientID);
   const groups = parsePersonName(column(ds, Tags.PatientName)) ?? {};
   return {
-    key: patientId === '' ? `study ${studyUid}` : `id ${patientId}\\${issuer}`,
+    key: patientKey(ds, studyUid),
     patientId,
     issuer,
     nameA: foldName(groups.Alphabetic ?? ''),

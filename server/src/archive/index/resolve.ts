@@ -6,6 +6,8 @@
  * Layer:  server/archive.
  */
 import type pg from 'pg';
+import type { DicomJson } from '@lightbox/core/dicom/json.ts';
+import { jsonText, levelOf } from './attributes.ts';
 import type { ObjectEntry } from './describe.ts';
 
 export const PATIENT_MISMATCH = 'PATIENT_MISMATCH';
@@ -37,7 +39,7 @@ export class Resolver {
   }
 
   /** One place for each object, in order. Runs outside a transaction: each step can be repeated by anybody. */
-  async resolve(client: pg.Client, objects: readonly WithEntry[]): Promise<Place[]> {
+  async resolve(client: pg.ClientBase, objects: readonly WithEntry[]): Promise<Place[]> {
     const unknown = new Map<string, WithEntry>();
     for (const object of objects) {
       const key = placeKey(object.entry);
@@ -55,7 +57,7 @@ export class Resolver {
     }
   }
 
-  async #learn(client: pg.Client, unknown: ReadonlyMap<string, WithEntry>): Promise<void> {
+  async #learn(client: pg.ClientBase, unknown: ReadonlyMap<string, WithEntry>): Promise<void> {
     const objects = [...unknown.values()].sort((one, other) =>
       compare(studyKey(one.entry), studyKey(other.entry)),
     );
@@ -125,7 +127,10 @@ interface StudyRow {
   readonly warnings: readonly string[];
 }
 
-async function learnStudies(client: pg.Client, objects: readonly WithEntry[]): Promise<Map<string, Study>> {
+async function learnStudies(
+  client: pg.ClientBase,
+  objects: readonly WithEntry[],
+): Promise<Map<string, Study>> {
   const uids = [...new Set(objects.map(({ entry }) => entry.study.studyUid))];
   const find = async (): Promise<StudyRow[]> =>
     (await client.query<StudyRow>({ name: 'find-studies', text: FIND_STUDIES, values: [uids] })).rows;
@@ -188,7 +193,7 @@ const MAKE_STUDIES = `
   ON CONFLICT (study_uid, patient_fk) DO NOTHING`;
 
 /** Of two objects that both do not know their study yet, and differ in the issuer only, the first makes it. */
-async function makeStudies(client: pg.Client, objects: readonly WithEntry[]): Promise<void> {
+async function makeStudies(client: pg.ClientBase, objects: readonly WithEntry[]): Promise<void> {
   const chosen: WithEntry[] = [];
   for (const object of objects) {
     const { study, patient } = object.entry;
@@ -207,4 +212,68 @@ async function makeStudies(client: pg.Client, objects: readonly WithEntry[]): Pr
     at: kept.receivedAt.toISOString(),
   }));
   await client.query({ name: 'make-studies', text: MAKE_STUDIES, values: [JSON.stringify(rows)] });
+}
+
+/**
+ * Takes away what has no object: studies and series that were made for objects which then did not come, and their patients. A
+ * study that is there with one patient only is no mismatch any more.
+ *
+ * Others may be about to put an object there: they find their row gone, and make it again.
+ */
+export async function sweep(client: pg.ClientBase, studyUids: readonly string[]): Promise<void> {
+  await client.query(
+    `WITH gone AS (
+       DELETE FROM series e USING study s WHERE e.study_fk = s.id AND s.study_uid = ANY($1)
+         AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.series_fk = e.id)
+       RETURNING e.study_fk
+     )
+     UPDATE study SET series_count = series_count - counted.series
+     FROM (SELECT study_fk, count(*) AS series FROM gone GROUP BY study_fk) counted WHERE study.id = counted.study_fk`,
+    [studyUids],
+  );
+  const { rows } = await client.query<{ patient_fk: string }>(
+    `DELETE FROM study s WHERE s.study_uid = ANY($1) AND NOT EXISTS (SELECT 1 FROM series e WHERE e.study_fk = s.id)
+     RETURNING patient_fk`,
+    [studyUids],
+  );
+  await sweepPatients(
+    client,
+    rows.map((row) => row.patient_fk),
+  );
+  await client.query(
+    `UPDATE study s SET warnings = array_remove(warnings, $2) WHERE s.study_uid = ANY($1) AND warnings @> ARRAY[$2]
+       AND NOT EXISTS (SELECT 1 FROM study o WHERE o.study_uid = s.study_uid AND o.id <> s.id)`,
+    [studyUids, PATIENT_MISMATCH],
+  );
+}
+
+/** A patient without a study is found by nobody's name. */
+async function sweepPatients(client: pg.ClientBase, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await client.query(
+    `DELETE FROM patient p WHERE p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM study s WHERE s.patient_fk = p.id)`,
+    [ids],
+  );
+}
+
+/**
+ * Patients as their first study tells, once more: what made them may have been corrected, or belong to somebody else now.
+ * Those without a study go.
+ */
+export async function refreshPatients(client: pg.ClientBase, ids: readonly string[]): Promise<void> {
+  await sweepPatients(client, ids);
+  const { rows } = await client.query<{ id: string; attributes: DicomJson }>(
+    `SELECT DISTINCT ON (p.id) p.id, s.attributes FROM patient p JOIN study s ON s.patient_fk = p.id
+     WHERE p.id = ANY($1) ORDER BY p.id, s.received_at, s.id`,
+    [ids],
+  );
+  for (const { id, attributes } of rows) {
+    const own = Object.entries(attributes).filter(([hex]) => levelOf(Number.parseInt(hex, 16)) === 'patient');
+    await client.query(
+      `UPDATE patient p SET name_a = s.name_a, name_i = s.name_i, name_p = s.name_p, search = s.search,
+         birth_date = s.birth_date, sex = s.sex, attributes = $2
+       FROM (SELECT * FROM study WHERE patient_fk = $1 ORDER BY received_at, id LIMIT 1) s WHERE p.id = $1`,
+      [id, jsonText(Object.fromEntries(own))],
+    );
+  }
 }

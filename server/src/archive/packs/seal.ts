@@ -279,7 +279,8 @@ const refOf = (row: Row): InstanceRef => ({
   ...{ sopClassUid: row.sop_class_uid, transferSyntaxUid: row.transfer_syntax_uid },
   ...{ instanceNumber: undefined, rows: undefined, columns: undefined, frameCount: row.frame_count },
   ...{ blob: row.blob, offset: Number(row.blob_offset), length: Number(row.blob_length) },
-  ...{ dataSetOffset: row.data_set_offset, sha256: row.sha256 },
+  // A pack holds, and tells of, what was received; corrections stay in the index.
+  ...{ dataSetOffset: row.data_set_offset, sha256: row.sha256, version: row.sha256 },
 });
 
 const placeKey = ({ blob, offset }: BlobRange): string => `${packOf(blob) ?? blob} ${offset}`;

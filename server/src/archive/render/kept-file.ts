@@ -26,6 +26,11 @@ export function keptFile(file: Uint8Array): { readonly retrieve: Retrieve; reado
     header: () => Promise.resolve(parsed.dataSet),
     frames: () => Promise.resolve(frames),
     read: (_ref: InstanceRef, start: number, end: number) => Promise.resolve(part({ start, end })),
+    served: () =>
+      Promise.resolve({
+        bytes: file.length,
+        open: (range?: { start: number; end: number }) => Readable.from([part(range)], { objectMode: false }),
+      }),
     open: (_ref: InstanceRef, range?: { start: number; end: number }) =>
       Readable.from([part(range)], { objectMode: false }),
   } as unknown as Retrieve;

@@ -4,7 +4,8 @@
  * Source: PS3.5 §7.1.1 (values have an even length), §A.5 (deflated), PS3.8 Annex F (fragments have an even length).
  * Layer:  server/archive.
  */
-import type { InstanceRef } from '../types.ts';
+import type { InstanceRef, ServedFile } from '../types.ts';
 
 /** Kept and given back by HTTP as it came; a message between DICOM programs cannot carry it so, and DCMTK breaks off at it. */
-export const isOdd = (ref: InstanceRef): boolean => (ref.length - ref.dataSetOffset) % 2 === 1;
+export const isOdd = (ref: InstanceRef, served?: Pick<ServedFile, 'bytes'>): boolean =>
+  ((served?.bytes ?? ref.length) - ref.dataSetOffset) % 2 === 1;

@@ -133,7 +133,7 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       return { bytes: await thumbnails.get(ref.sha256, size, make), type: 'image/jpeg' };
     },
     async transcode(ref, wanted) {
-      if (wanted === '*' || wanted === ref.transferSyntaxUid) return retrieve.open(ref);
+      if (wanted === '*' || wanted === ref.transferSyntaxUid) return (await retrieve.served(ref)).open();
       if (!canProduceObject(ref, wanted)) throw refuse(ref);
       const source = await openSource(retrieve, ref);
       const pieces = await transcodeObject(source, wanted, (index) => decode(source, index, false));
@@ -152,9 +152,10 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       });
     },
     async dataSet(ref, wanted) {
-      const odd = isOdd(ref);
+      const served = await retrieve.served(ref);
+      const odd = isOdd(ref, served);
       if (wanted === ref.transferSyntaxUid && !(odd && PLAIN.has(wanted))) {
-        const kept = retrieve.open(ref, { start: ref.dataSetOffset, end: ref.length });
+        const kept = served.open({ start: ref.dataSetOffset, end: served.bytes });
         const pieces = kept instanceof Outgoing ? kept.pieces() : piecesOf(kept);
         return odd && readingSyntax(wanted).deflated ? padded(pieces) : pieces;
       }

@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { constants, inflateRaw } from 'node:zlib';
 import { Readable } from 'node:stream';
 import { Fault } from '@lightbox/core/base/fault.ts';
+import { correct } from '@lightbox/core/dicom/correct.ts';
 import type { DataSet, Element, Tag } from '@lightbox/core/dicom/data-set.ts';
 import {
   frameRange,
@@ -70,7 +71,7 @@ async function openDeflated(
   return {
     ref,
     syntax,
-    dataSet: parsed.dataSet,
+    dataSet: correct(parsed.dataSet, ref.corrections ?? []),
     frames: frameTable(parsed),
     read: (start, end) => Promise.resolve(bytes.subarray(start, end)),
     stream: (start, end) => Readable.from([bytes.subarray(start, end)], { objectMode: false }),

@@ -65,7 +65,7 @@ export function documentRoutes(app: HttpApp, context: Pick<ApiContext, 'archive'
     schema: { params: Params, produces: ['application/pdf', 'video/mp4', 'application/octet-stream'] },
     handler: async (request, reply) => {
       const ref = await find(principalOf(request), request.params, 'document-file');
-      if (notModified(request, reply, `"${ref.sha256}-${FORM}"`, AGE_SECONDS)) return reply.send();
+      if (notModified(request, reply, `"${ref.version}-${FORM}"`, AGE_SECONDS)) return reply.send();
       const file = await archive.documents.file(ref);
       reply
         .header('content-security-policy', BYTES_POLICY)

@@ -51,7 +51,7 @@ export function instancePath(ref: { studyUid: string; seriesUid: string; sopUid:
 /** One strong tag for the bytes of these objects in this form. */
 export function etagOf(refs: readonly InstanceRef[], form: string): string {
   const hash = createHash('sha256').update(form);
-  for (const ref of refs) hash.update(ref.sha256);
+  for (const ref of refs) hash.update(ref.version);
   return `"${hash.digest('base64url').slice(0, 32)}"`;
 }
 

@@ -86,7 +86,8 @@ async function sendOne(
     if (body) return reply.header('content-type', `application/dicom; transfer-syntax=${syntax}`).send(body);
   }
   const type = `application/dicom; transfer-syntax=${ref.transferSyntaxUid}`;
-  return sendRanged(request, reply, type, ref.length, (range) => context.archive.retrieve.open(ref, range));
+  const served = await context.archive.retrieve.served(ref);
+  return sendRanged(request, reply, type, served.bytes, (range) => served.open(range));
 }
 
 async function* partsOf(
@@ -101,7 +102,7 @@ async function* partsOf(
     yield {
       type: `application/dicom; transfer-syntax=${changed ? syntax : ref.transferSyntaxUid}`,
       location: root + instancePath(ref),
-      body: changed ?? context.archive.retrieve.open(ref),
+      body: changed ?? (await context.archive.retrieve.served(ref)).open(),
     };
   }
 }
