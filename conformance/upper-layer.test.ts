@@ -253,7 +253,8 @@ describe('as the acceptor (PS3.8 §9.2)', () => {
         return waitsForUs(wire);
       case 'AA-2':
       case 'AA-3':
-        return closedByThem(wire);
+        // In Sta8 the answers that were on their way are read first.
+        return closedByThem(wire, state === 8 ? 15_000 : 1500);
       case 'AA-4':
       case 'AA-5':
       case 'AR-5':
