@@ -100,7 +100,14 @@ export const SERVICE_STATUSES: Readonly<Record<Service, readonly StatedStatus[]>
   ],
 };
 
-/** Whether the conformance statement names the status for the service. */
+const STATED = new Map(
+  Object.entries(SERVICE_STATUSES).map(([service, rows]) => [
+    service as Service,
+    new Set([...COMMON_STATUSES, ...rows].map(({ status }) => status)),
+  ]),
+);
+
+/** Whether the conformance statement names the status for the service. Asked of every answer. */
 export function isStated(service: Service, status: number): boolean {
-  return [...COMMON_STATUSES, ...SERVICE_STATUSES[service]].some((one) => one.status === status);
+  return STATED.get(service)?.has(status) === true;
 }
