@@ -199,7 +199,16 @@ export async function start(config: Config, log: Log): Promise<Running> {
     const dimse = keep(
       'dimse',
       await startDimseDoor({
-        ...{ config: config.dicom, archive, commitments, renderer, devices, certificates, identities },
+        ...{
+          config: config.dicom,
+          archive,
+          commitments,
+          renderer,
+          devices,
+          certificates,
+          identities,
+          workitems,
+        },
         ...{
           audit,
           log,

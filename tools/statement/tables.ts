@@ -172,6 +172,7 @@ const SERVICE_NAMES: Readonly<Record<Service, string>> = {
   move: 'C-MOVE',
   get: 'C-GET',
   commit: 'Storage commitment: N-ACTION and N-EVENT-REPORT',
+  workitem: 'Workitems: C-FIND, N-CREATE, N-GET, N-SET and N-ACTION',
 };
 const KINDS = {
   success: 'Success',

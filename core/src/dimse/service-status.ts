@@ -1,11 +1,12 @@
 /**
  * Which statuses each service answers with, and when: what the conformance statement prints, and what the door is held to.
  *
- * Source: PS3.7 Annex C, PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE), §C.4.3.1.4 (C-GET), §J.3.2, §J.3.3.
+ * Source: PS3.7 Annex C, PS3.4 §B.2.3 (storage), §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE), §C.4.3.1.4 (C-GET), §J.3.2, §J.3.3,
+ *         Tables CC.2.1-2 to CC.2.7-1 (unified procedure steps).
  * Layer:  core/dimse.
  */
 import type { Service } from './sop-classes.ts';
-import { STATUS } from './status.ts';
+import { STATUS, WORKITEM_STATUS } from './status.ts';
 
 export interface StatedStatus {
   readonly status: number;
@@ -96,6 +97,42 @@ export const SERVICE_STATUSES: Readonly<Record<Service, readonly StatedStatus[]>
       'Too many objects in one request, or too many requests of this device being checked: try again later.',
     ),
     row(STATUS.outOfResources, NO_ROOM),
+    FAILED,
+  ],
+  workitem: [
+    row(STATUS.success, 'Done; C-FIND: no more matches.'),
+    row(STATUS.pending, 'C-FIND: a match; every key is supported.'),
+    row(STATUS.cancel, 'C-FIND: ended by C-CANCEL.'),
+    row(WORKITEM_STATUS.attributesNotSupported, 'N-GET: some attributes asked for are not known here.'),
+    row(
+      WORKITEM_STATUS.createdWithChanges,
+      'N-CREATE: made; a worklist label, or attributes that may be empty, were filled in.',
+    ),
+    row(WORKITEM_STATUS.alreadyCanceled, 'N-ACTION: it is CANCELED already.'),
+    row(WORKITEM_STATUS.alreadyCompleted, 'N-ACTION: it is COMPLETED already.'),
+    row(STATUS.invalidAttribute, 'An attribute may not be set here, or not to this value.'),
+    row(STATUS.duplicateInstance, 'N-CREATE: there is a workitem of this UID.'),
+    row(STATUS.invalidArgument, 'Not readable; N-ACTION: no state, or no receiving AE title.'),
+    row(STATUS.noSuchSopClass, 'The class named is neither UPS Push nor that of the presentation context.'),
+    row(STATUS.missingAttribute, 'N-CREATE, N-SET: an attribute that has to be there is not.'),
+    row(STATUS.missingAttributeValue, 'N-CREATE, N-SET: an attribute needs a value.'),
+    row(STATUS.noSuchAction, 'N-ACTION: the action is not one of the class.'),
+    row(STATUS.resourceLimitation, 'The database cannot be reached: try again later.'),
+    row(STATUS.outOfResources, NO_ROOM),
+    row(STATUS.doesNotMatch, 'C-FIND: the value of a key is wrong.'),
+    row(STATUS.cannotUnderstand, 'C-FIND: the identifier cannot be read.'),
+    row(0xc300, 'It is COMPLETED or CANCELED and does not change any more.'),
+    row(0xc301, 'The transaction UID is missing, or not that of the claim.'),
+    row(0xc302, 'N-ACTION: it is IN PROGRESS already.'),
+    row(0xc303, 'N-ACTION: nothing becomes SCHEDULED again.'),
+    row(0xc304, 'N-ACTION: what the final state demands is not there yet.'),
+    row(0xc307, 'There is no such workitem, or it is no longer kept.'),
+    row(0xc308, 'N-ACTION: the receiving AE title is no known device with an address.'),
+    row(0xc309, 'N-CREATE: the state is not SCHEDULED.'),
+    row(0xc310, 'It is SCHEDULED, and only who claimed it may do this.'),
+    row(0xc311, 'N-ACTION: to be canceled, and COMPLETED already.'),
+    row(0xc312, 'N-ACTION: to be canceled, IN PROGRESS, and nobody watches it.'),
+    row(0xc314, 'N-ACTION: a subscription to one workitem cannot be suspended.'),
     FAILED,
   ],
 };

@@ -6,6 +6,7 @@
  * Layer:  core/dimse.
  */
 import { retrieveClasses } from './retrieve.ts';
+import { UPS_PULL, UPS_PUSH, UPS_QUERY, UPS_WATCH } from './ups.ts';
 
 export const VERIFICATION = '1.2.840.10008.1.1';
 export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1';
@@ -16,7 +17,7 @@ export const STORAGE_COMMITMENT_INSTANCE = '1.2.840.10008.1.20.1.1';
 /** Instance Availability Notification (PS3.4 §R.3.3). */
 export const INSTANCE_AVAILABILITY = '1.2.840.10008.5.1.4.33';
 
-export type Service = 'echo' | 'store' | 'find' | 'move' | 'get' | 'commit';
+export type Service = 'echo' | 'store' | 'find' | 'move' | 'get' | 'commit' | 'workitem';
 
 export interface ServiceClass {
   readonly uid: string;
@@ -67,6 +68,11 @@ export const SERVICE_CLASSES: readonly ServiceClass[] = [
     ...{ uid: STORAGE_COMMITMENT, name: 'Storage Commitment Push Model', scp: 'commit', scu: true },
     peerScp: true,
   },
+  // Of UPS Event we are SCP too, on associations of our own (PS3.4 §CC.2.4.3).
+  { uid: UPS_PUSH, name: 'Unified Procedure Step - Push', scp: 'workitem', scu: false },
+  { uid: UPS_WATCH, name: 'Unified Procedure Step - Watch', scp: 'workitem', scu: false },
+  { uid: UPS_PULL, name: 'Unified Procedure Step - Pull', scp: 'workitem', scu: false },
+  { uid: UPS_QUERY, name: 'Unified Procedure Step - Query', scp: 'workitem', scu: false },
   { uid: INSTANCE_AVAILABILITY, name: 'Instance Availability Notification', scp: undefined, scu: true },
 ];
 

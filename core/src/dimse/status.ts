@@ -11,6 +11,7 @@ export const STATUS = {
   pending: 0xff00,
   /** Matches go on, but one or more optional keys were not supported (PS3.4 Table C.4-1). */
   pendingWarning: 0xff01,
+  invalidAttribute: 0x0106,
   processingFailure: 0x0110,
   duplicateInstance: 0x0111,
   noSuchInstance: 0x0112,
@@ -20,6 +21,8 @@ export const STATUS = {
   noSuchSopClass: 0x0118,
   /** The object has another SOP class than the one named. */
   classConflict: 0x0119,
+  missingAttribute: 0x0120,
+  missingAttributeValue: 0x0121,
   noSuchAction: 0x0123,
   notAuthorized: 0x0124,
   duplicateTransaction: 0x0131,

@@ -13,6 +13,7 @@ import type { Audit, Channel, Devices } from '../../identity/types.ts';
 import type { UserIdentities } from '../../identity/user-identity.ts';
 import type { Config } from '../../platform/config.ts';
 import type { Log } from '../../platform/log.ts';
+import type { Workitems } from '../../ris/workitems/types.ts';
 import { Association } from './association.ts';
 import { ByteBudget, REQUEST_BYTES } from './commit.ts';
 import { type PlaceLimit, Places } from './places.ts';
@@ -25,6 +26,7 @@ export interface DimseDoorOptions {
   readonly archive: Archive;
   readonly renderer: Renderer;
   readonly commitments: Commitments;
+  readonly workitems: Workitems;
   readonly devices: Devices;
   readonly certificates: Certificates;
   readonly identities: UserIdentities;

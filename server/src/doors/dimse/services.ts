@@ -10,6 +10,7 @@ import { MessageAssembler, writeMessage } from '@lightbox/core/dimse/message.ts'
 import { type Context, MAX_WINDOW, type Negotiated } from '@lightbox/core/dimse/negotiate.ts';
 import { namesOfAnswer } from '@lightbox/core/dimse/normalized.ts';
 import type { PdvPart } from '@lightbox/core/dimse/splitter.ts';
+import { upsHas } from '@lightbox/core/dimse/ups.ts';
 import type { SubOperations } from '@lightbox/core/dimse/retrieve.ts';
 import { isStated } from '@lightbox/core/dimse/service-status.ts';
 import { STATUS, statusText } from '@lightbox/core/dimse/status.ts';
@@ -21,6 +22,8 @@ import type { Push } from './outgoing-message.ts';
 import { PeerStores } from './peer-stores.ts';
 import { RetrieveTask } from './retrieve.ts';
 import { beginStore } from './store.ts';
+import { UpsTask } from './ups.ts';
+import { UpsFindTask } from './ups-find.ts';
 
 /** Who is at the other end, and what was agreed. */
 export interface Peer extends Extract<AdmitAnswer, { admitted: true }> {
@@ -44,6 +47,8 @@ export interface Answer {
   readonly comment?: string;
   readonly offendingElements?: readonly number[];
   readonly counters?: Partial<SubOperations>;
+  /** Of an object that was made, where the request did not name it. */
+  readonly sopInstanceUid?: string;
 }
 
 /** An operation that goes on beside the reading of further messages, and can be cancelled. */
@@ -87,6 +92,14 @@ const VERBS: Readonly<Partial<Record<number, DeviceVerb>>> = {
   [COMMANDS.actionRequest]: 'commit',
   [COMMANDS.eventReportRequest]: 'commit',
 };
+
+/** What a request asks for; of workitems each class has requests of its own (PS3.4 Tables CC.2-1 to CC.2-5). */
+const verbOf = ({ service, abstractSyntax }: Context, commandField: number): DeviceVerb | undefined =>
+  service !== 'workitem'
+    ? VERBS[commandField]
+    : upsHas(abstractSyntax, commandField)
+      ? 'workitem'
+      : undefined;
 
 export class Services {
   readonly #parts: DoorParts;
@@ -193,7 +206,7 @@ export class Services {
       if (hasData) this.#receiver = discarding(() => Promise.resolve());
       return;
     }
-    const verb = VERBS[commandField];
+    const verb = verbOf(context, commandField);
     if (verb === undefined || context.service !== verb) return refuse(STATUS.unrecognizedOperation);
     if (messageId === undefined) return refuse(STATUS.mistypedArgument, 'the message ID is missing');
     if (this.#outstanding.has(messageId)) return refuse(STATUS.duplicateInvocation);
@@ -208,7 +221,7 @@ export class Services {
     }
     if (verb === 'echo')
       return hasData ? refuse(STATUS.mistypedArgument, 'no data set expected') : refuse(STATUS.success);
-    if (!hasData) return refuse(STATUS.mistypedArgument, 'a data set is missing');
+    if (!hasData && verb !== 'workitem') return refuse(STATUS.mistypedArgument, 'a data set is missing');
     if (verb !== 'store' && this.#tasks.size >= MAX_WINDOW) return refuse(STATUS.outOfResources);
     this.#outstanding.add(messageId);
     const request: Request = {
@@ -230,7 +243,16 @@ export class Services {
             : new CommitTask(this.#parts, request, dataSet, this.#stores),
         ),
       );
-    else
+    else if (verb === 'workitem') {
+      const work = (bytes?: Uint8Array): void =>
+        start(
+          bytes && commandField === COMMANDS.findRequest
+            ? new UpsFindTask(this.#parts, request, bytes)
+            : new UpsTask(this.#parts, request, bytes),
+        );
+      if (hasData) this.#receiver = gathering(work);
+      else work();
+    } else
       this.#receiver = gathering((identifier) =>
         start(
           verb === 'find'
@@ -262,13 +284,14 @@ export class Services {
     context: Context,
     request: Command,
     status: number,
-    { dataSet, comment, offendingElements, counters }: Answer,
+    { dataSet, comment, offendingElements, counters, sopInstanceUid }: Answer,
   ): Promise<void> {
     // What we answer is what the conformance statement says we do.
     if (!isStated(context.service, status))
       this.#parts.log.error({ service: context.service, status: statusText(status) }, 'a status not stated');
     const response: Command = {
       ...namesOfAnswer(request, context.abstractSyntax),
+      ...(sopInstanceUid === undefined ? {} : { affectedSopInstanceUid: sopInstanceUid }),
       commandField: request.commandField | 0x8000,
       messageIdRespondedTo: request.messageId ?? 0,
       dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
