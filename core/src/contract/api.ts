@@ -13,6 +13,7 @@ export const Right = z.enum([
   'study.store',
   'study.export',
   'study.send',
+  'study.correct',
   'remote.search',
   'remote.retrieve',
   'transfer.manage',
@@ -123,6 +124,8 @@ export const StudyRow = z.object({
   arriving: z.boolean(),
   /** PATIENT_MISMATCH: objects of this study name different patients; to be shown to people. */
   warnings: z.array(z.string()).optional(),
+  /** People corrected what came: it is shown as they said. */
+  corrected: z.boolean().optional(),
 });
 export const StudyPage = z.object({
   items: z.array(StudyRow),

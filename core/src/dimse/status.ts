@@ -36,6 +36,8 @@ export const STATUS = {
   doesNotMatch: 0xa900,
   /** C-MOVE and C-GET: some sub-operations failed or ended with a warning. */
   someFailed: 0xb000,
+  /** C-STORE: kept, and shown with other values than it came with (PS3.4 Table B.2-1). */
+  coerced: 0xb000,
   cannotUnderstand: 0xc000,
 } as const;
 

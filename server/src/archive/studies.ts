@@ -51,7 +51,7 @@ const ORDERS: Readonly<Record<z.infer<typeof StudySort>, readonly string[]>> = {
 };
 
 const COLUMNS = `id, study_uid, name, patient_id, issuer, birth_date, sex, study_date, study_time, description, accession,
-  referrer, modalities, series_count, instance_count, received_at, stable, warnings`;
+  referrer, modalities, series_count, instance_count, received_at, stable, warnings, corrected`;
 
 interface StudyColumns {
   readonly id: string;
@@ -72,6 +72,7 @@ interface StudyColumns {
   readonly received_at: Date;
   readonly stable: boolean;
   readonly warnings: string[];
+  readonly corrected: boolean;
 }
 
 export function createStudies(database: Database): Studies {
@@ -221,6 +222,7 @@ function rowOf(row: StudyColumns): Row {
     receivedAt: row.received_at.toISOString(),
     arriving: !row.stable,
     ...(row.warnings.length ? { warnings: row.warnings } : {}),
+    ...(row.corrected ? { corrected: true } : {}),
   };
 }
 

@@ -53,6 +53,9 @@ export const AUDIT_MESSAGES: Readonly<Record<AuditEvent, AuditMessage>> = {
     when: 'objects, frames, pictures or documents are read',
   },
   store: { id: TRANSFERRED, when: 'an object or a file comes in; also set aside or refused' },
+  correct: {
+    ...{ id: undefined, when: 'what a study says is corrected, or a correction is taken back' },
+  },
   export: { id: ['110106', 'Export'], when: 'a ZIP or disc image is fetched' },
   'transfer.begin': {
     ...{ id: ['110102', 'Begin Transferring DICOM Instances'], when: 'sending or retrieving begins' },

@@ -23,7 +23,7 @@ const STAFF: readonly Right[] = [
 export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
   administrator: RIGHTS,
   radiologist: [...STAFF, 'study.export'],
-  technologist: [...STAFF, 'quarantine.read'],
+  technologist: [...STAFF, 'study.correct', 'quarantine.read'],
   referrer: ['study.search', 'study.view'],
 };
 

@@ -12,6 +12,7 @@ import { documentRoutes } from './documents.ts';
 import { exportRoutes } from './exports.ts';
 import { importRoutes } from './imports.ts';
 import { operationsRoutes } from './operations.ts';
+import { overlayRoutes } from './overlays.ts';
 import { ruleRoutes } from './rules.ts';
 import { sessionRoutes } from './session.ts';
 import { studyRoutes } from './studies.ts';
@@ -21,6 +22,7 @@ import { uploadRoutes } from './upload.ts';
 export async function apiDoor(app: HttpApp, context: ApiContext): Promise<void> {
   sessionRoutes(app, context);
   studyRoutes(app, context);
+  overlayRoutes(app, context);
   documentRoutes(app, context);
   adminRoutes(app, context);
   certificateRoutes(app, context);

@@ -7,8 +7,10 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
-import type { DicomJson } from '@lightbox/core/dicom/json.ts';
+import { emptyDataSet } from '@lightbox/core/dicom/element.ts';
+import { type DicomJson, elementJson } from '@lightbox/core/dicom/json.ts';
 import { toXml } from '@lightbox/core/dicom/xml.ts';
+import { STATUS } from '@lightbox/core/dimse/status.ts';
 import { toFault } from '../../platform/http.ts';
 import type { Archive, IngestOutcome, IngestSource, IngestWriter } from '../../archive/types.ts';
 import { chunksOf } from '../../platform/chunks.ts';
@@ -172,6 +174,7 @@ export function storeResponse(
   const nameless: DicomJson[] = [];
   const studies = new Set<string>();
   const statuses = new Set<number>();
+  let coerced = 0;
   for (const { outcome, fault } of results) {
     const failure = fault ?? failureOf(outcome);
     const names: DicomJson = {
@@ -192,6 +195,12 @@ export function storeResponse(
       root +
       instancePath({ studyUid, seriesUid: outcome?.seriesUid ?? '', sopUid: outcome?.sopInstanceUid ?? '' });
     const item: DicomJson = { ...names, '00081190': { vr: 'UR', Value: [url] } };
+    if (outcome?.coerced) {
+      // Table I.2-1: what was changed, and the values that were sent.
+      item['00081196'] = { vr: 'US', Value: [STATUS.coerced] };
+      item['04000561'] = elementJson(outcome.coerced.original, emptyDataSet(), {}, '');
+      coerced += 1;
+    }
     referenced.push(item);
   }
   const study = studies.size === 1 ? [...studies][0] : expected;
@@ -202,7 +211,8 @@ export function storeResponse(
   if (referenced.length > 0) json['00081199'] = { vr: 'SQ', Value: referenced };
   if (nameless.length > 0) json['0008119A'] = { vr: 'SQ', Value: nameless };
   const failures = failed.length + nameless.length;
-  const status = referenced.length === 0 ? statusOfFailures([...statuses]) : failures > 0 ? 202 : 200;
+  const status =
+    referenced.length === 0 ? statusOfFailures([...statuses]) : failures + coerced > 0 ? 202 : 200;
   return { json, status };
 }
 

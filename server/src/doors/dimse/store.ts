@@ -64,10 +64,13 @@ async function end(
       door: 'dicom',
       status: outcome instanceof Fault ? 'refused' : outcome.status,
       ...(fault ? { code: fault.code } : {}),
+      ...(outcome instanceof Fault || !outcome.coerced ? {} : { rules: outcome.coerced.rules.join(', ') }),
     },
   });
   if (fault && fault.row.http >= 500) log.error({ code: fault.code, err: fault.cause }, 'C-STORE failed');
   // (0000,0902) LO: at most 64 characters.
   if (fault) await answer(fault.row.dimse, { comment: fault.row.meaning.slice(0, 64) });
+  else if (!(outcome instanceof Fault) && outcome.coerced)
+    await answer(STATUS.coerced, { comment: 'Attributes were changed by a rule.' });
   else await answer(STATUS.success);
 }
