@@ -84,6 +84,19 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
     return result;
   }
 
+  /** The object with offsets as `Retrieve.header` counts them: in a deflated one from the first byte of the file. */
+  async function sourceLikeHeader(ref: InstanceRef): Promise<ObjectSource> {
+    const source = await openSource(retrieve, ref);
+    if (!source.syntax.deflated) return source;
+    const shift = ref.dataSetOffset;
+    return {
+      ...source,
+      dataSet: await retrieve.header(ref),
+      read: (start, end) => source.read(start - shift, end - shift),
+      stream: (start, end) => source.stream(start - shift, end - shift),
+    };
+  }
+
   async function frame(ref: InstanceRef, index: number, wanted: string): Promise<FrameBytes> {
     const { encapsulated, codec } = readingSyntax(ref.transferSyntaxUid);
     const uid = wanted !== '*' ? wanted : encapsulated ? ref.transferSyntaxUid : EXPLICIT_LE;
@@ -142,7 +155,7 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
     },
     async rewritten(ref, wanted, { dataSet, edit }) {
       if (!canProduceObject(ref, wanted) || !canWriteHeader(wanted)) throw refuse(ref);
-      const source = await openSource(retrieve, ref);
+      const source = await sourceLikeHeader(ref);
       if (edit && wanted === ref.transferSyntaxUid && source.frames?.kind === 'encapsulated')
         throw new Fault('PIXELS_UNSUPPORTED', { compressed: true });
       const changed = { ...(edit ? editedSource(source, edit) : source), dataSet };

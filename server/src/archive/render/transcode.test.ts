@@ -1,21 +1,22 @@
 /**
  * Objects with elements behind Pixel Data, kept in a real archive, in their metadata and written anew.
  */
-import { gunzipSync } from 'node:zlib';
+import { deflateRawSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
-import { dataSet, withElements } from '@lightbox/core/dicom/element.ts';
+import { dataSet, makeElement, withElements } from '@lightbox/core/dicom/element.ts';
 import type { DicomJson } from '@lightbox/core/dicom/json.ts';
 import { readDataSet, readPart10 } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
 import {
+  DEFLATED_LE,
   EXPLICIT_BE,
   EXPLICIT_LE,
   IMPLICIT_LE,
   readingSyntax,
 } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { integer, items, numbers, text } from '@lightbox/core/dicom/values.ts';
-import { encapsulatedPixelData, writePart10 } from '@lightbox/core/dicom/write.ts';
+import { encapsulatedPixelData, writeFileMeta, writePart10 } from '@lightbox/core/dicom/write.ts';
 import { createLog } from '../../platform/log.ts';
 import type { Pieces } from '../../platform/outgoing.ts';
 import { openTestArchive, type TestArchive } from '../testing.ts';
@@ -95,10 +96,10 @@ function file(sop: string, syntax: string): Buffer {
   return Buffer.from(writePart10(withElements(ds, [pixels]), syntax));
 }
 
-async function keep(bytes: Buffer, sop: string): Promise<InstanceRef> {
+async function keep(bytes: Buffer, sop: string, status = 'stored'): Promise<InstanceRef> {
   const writer = await box.archive.ingest.begin(source, { form: 'part10' });
   await writer.write(bytes);
-  expect(await writer.finish()).toMatchObject({ status: 'stored' });
+  expect(await writer.finish()).toMatchObject({ status });
   const [ref] = await box.archive.retrieve.list({ studyUid: '1.2.5', seriesUid: '1.2.5.1', sopUid: sop });
   return ref!;
 }
@@ -165,6 +166,49 @@ async function pixelsOf(ref: InstanceRef, wanted: string): Promise<number[]> {
   const { offset = 0, length = 0 } = readPart10(whole).pixelData ?? {};
   return [...new Uint16Array(Uint8Array.from(whole.subarray(offset, offset + length)).buffer)];
 }
+
+describe.each([...KEPT, ['deflated', DEFLATED_LE, '1.2.5.1.5'] as const])(
+  'With another data set in front, kept in %s',
+  (_, syntax, sop) => {
+    let ref: InstanceRef;
+    beforeAll(async () => {
+      const bytes = file(sop, syntax === DEFLATED_LE ? EXPLICIT_LE : syntax);
+      if (syntax === DEFLATED_LE) {
+        const { dataSetOffset } = readPart10(bytes);
+        const meta = { sopClassUid: '1.2.840.10008.5.1.4.1.1.7.3', sopInstanceUid: sop };
+        const deflated = deflateRawSync(bytes.subarray(dataSetOffset));
+        ref = await keep(
+          Buffer.concat([writeFileMeta({ ...meta, transferSyntaxUid: syntax }), deflated]),
+          sop,
+        );
+      } else ref = await keep(bytes, sop, 'duplicate');
+    });
+
+    it.each([
+      ['as they are', undefined, FRAMES.flat()],
+      [
+        'with a part blackened',
+        { rectangles: [{ left: 0, top: 0, width: 1, height: 2 }], clearUnusedBits: false },
+        FRAMES.flatMap(([, b = 0, , d = 0]) => [0, b, 0, d]),
+      ],
+    ])('the pixels are written %s', async (_name, edit, pixels) => {
+      const header = await box.archive.retrieve.header(ref);
+      const changed = withElements(header, [makeElement(Tags.PatientID, 'ANOTHER')]);
+      const written = await renderer.rewritten(ref, EXPLICIT_LE, { dataSet: changed, edit });
+      const all: Uint8Array[] = [];
+      for await (const piece of written.open()) all.push(Uint8Array.from(piece));
+      const whole = Buffer.concat(all);
+      expect(whole).toHaveLength(written.bytes);
+      const { dataSet: ds, pixelData } = readPart10(whole, { keepBytes: 1_000_000 });
+      const { offset = 0, length = 0 } = pixelData ?? {};
+      expect(text(ds, Tags.PatientID)).toBe('ANOTHER');
+      expect([...new Uint16Array(Uint8Array.from(whole.subarray(offset, offset + length)).buffer)]).toEqual(
+        pixels,
+      );
+      expect(wordsOf(ds)).toEqual(WORDS);
+    });
+  },
+);
 
 describe('The data set alone, as a C-STORE carries it', () => {
   const piecesOf = async (pieces: Pieces): Promise<Buffer> => {
