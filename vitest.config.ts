@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** These measure memory, wait for limits of time or kill the server: nothing else runs beside them in CI. */
 const alone = [
-  'conformance/{kill,large,database,full,hostile,dimse,upper-layer,operations}.test.ts',
+  'conformance/{kill,seal-kill,large,database,full,hostile,dimse,upper-layer,operations}.test.ts',
   'conformance/*fuzz*.test.ts',
   'conformance/attacks-*.test.ts',
   'bench/**/*.test.ts',

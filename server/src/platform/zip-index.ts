@@ -10,8 +10,12 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 /** Something that is read at places: a file, or an object in a store. */
 export interface RandomAccess {
   readonly size: number;
-  /** As many bytes as asked for, or fewer at the end. */
-  read(at: number, length: number): Promise<Buffer>;
+  /**
+   * As many bytes as asked for, or fewer at the end.
+   *
+   * @param into  Memory to use again, at least `length` long; the answer is a view on it.
+   */
+  read(at: number, length: number, into?: Buffer): Promise<Buffer>;
 }
 
 export interface ZipEntry {

@@ -48,8 +48,9 @@ export async function openDirect(path: string): Promise<OpenPart> {
 
   return {
     size,
-    async read(at, length) {
-      const out = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - at)));
+    async read(at, length, into) {
+      const bytes = Math.max(0, Math.min(length, size - at));
+      const out = into?.subarray(0, bytes) ?? Buffer.allocUnsafe(bytes);
       for (let done = 0; done < out.length;) {
         const place = at + done;
         if (from < 0 || place < from || place >= from + filled) await fill(place);

@@ -47,12 +47,13 @@ export async function readPack(
   const known = new Set(manifest.objects.map((one) => one.sha256));
   const whole = createHash('sha256');
   const crcs: number[] = [];
+  const memory = Buffer.allocUnsafeSlow(READ_BYTES);
   let at = 0;
 
   async function take(until: number, use: (piece: Buffer) => void): Promise<number> {
     let taken = 0;
     while (at < until) {
-      const piece = await pack.read(at, Math.min(READ_BYTES, until - at));
+      const piece = await pack.read(at, Math.min(READ_BYTES, until - at), memory);
       if (piece.length === 0) break;
       whole.update(piece);
       use(piece);

@@ -93,7 +93,8 @@ export class Releaser {
       return undefined;
     }
     // Behind the last whole record lies something that was never acknowledged, or is damaged: not ours to judge.
-    if (!whole || !(await this.#isSealed(segment, bytes))) return false;
+    if (!whole) return false;
+    if (!(await this.#isSealed(segment, bytes))) return undefined;
     if (left.length) {
       const wanted = new Set(left.map((one) => one.start));
       const items = aside.filter((item) => wanted.has(item.place.offset - HEADER_BYTES));

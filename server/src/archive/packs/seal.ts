@@ -86,7 +86,10 @@ export class Sealer {
     this.#parts = parts;
     const pace = new Pace(() => (parts.busy() ? BUSY_BYTES_PER_SECOND : CALM_BYTES_PER_SECOND));
     const { database, blobs, store, log } = parts;
-    this.writer = new PackWriter({ database, blobs, store, log, pace: (bytes) => pace.spend(bytes) });
+    this.writer = new PackWriter({
+      ...{ database, blobs, store, log, pace: (bytes) => pace.spend(bytes) },
+      diskFailed: (cause) => void parts.journal.fail(cause),
+    });
   }
 
   /** Seals what waits; who asks meanwhile waits for the same work. */
@@ -135,9 +138,6 @@ export class Sealer {
       if (isFull(error)) return this.#noRoom();
       const waits = Math.min((this.#held.get(seriesFk)?.waits ?? HELD_MS / 2) * 2, HELD_AT_MOST_MS);
       this.#held.set(seriesFk, { until: performance.now() + waits, waits });
-      const code = (error as { code?: string }).code ?? '';
-      // A disk that fails takes nothing more: never try again what it could not make durable (design rule 8).
-      if (code === 'EIO') throw this.#parts.journal.fail(error);
       this.#parts.log.error(
         { err: error, series: seriesFk },
         'a series could not be sealed; tried again later',
@@ -149,6 +149,7 @@ export class Sealer {
   #noRoom(): typeof NOTHING {
     if (!this.#full) this.#parts.log.warn('no room to seal series; they stay in the journal');
     this.#full = true;
+    // Meanwhile the others wait as well: a smaller one would take the room that is left.
     return NOTHING;
   }
 
@@ -164,6 +165,7 @@ export class Sealer {
         const pack = await this.#packOf(next, rows[0]!);
         await this.#demandRoom(next);
         total.bytes += await this.writer.write(pack, signal);
+        this.#full = false;
         total.packs += 1;
         total.objects += pack.items.length;
       } catch (error) {
@@ -233,7 +235,6 @@ export class Sealer {
   async #demandRoom({ objects }: PlannedPack<Packable>): Promise<void> {
     const bytes = objects.reduce((sum, one) => sum + one.length, 0);
     await this.#parts.disk.demandRoom(bytes);
-    this.#full = false;
   }
 
   async #rows(seriesFk: string): Promise<SealRow[]> {
@@ -285,16 +286,18 @@ const refOf = (row: Row): InstanceRef => ({
 
 const placeKey = ({ blob, offset }: BlobRange): string => `${packOf(blob) ?? blob} ${offset}`;
 
-/** Who brought an object that lies in the journal: it is in the header of its record. */
+/** Who brought an object that lies in the journal: it is in the header of its record. Undefined: that cannot be read. */
 async function sourceOf(
   blobs: BlobReader,
   { blob, offset, length }: BlobRange,
 ): Promise<Pick<ManifestObject, 'receivedAt' | 'source'> | undefined> {
-  const header = decodeHeader(await blobs.read(blob, offset - HEADER_BYTES, HEADER_BYTES));
+  const bytes = await blobs.read(blob, offset - HEADER_BYTES, HEADER_BYTES).catch(() => undefined);
+  const header = bytes && decodeHeader(bytes);
   if (!header || header.kind === 'void' || header.length !== length) return undefined;
   return { receivedAt: header.receivedAt.toISOString(), source: header.source };
 }
 
 const isFull = (error: unknown): boolean =>
   (error instanceof Fault && error.code === 'ARCHIVE_FULL') ||
-  ['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as { code?: string }).code ?? '');
+  // Making a folder for it.
+  ['ENOSPC', 'EDQUOT'].includes((error as { code?: string }).code ?? '');

@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Pieces } from '../../platform/outgoing.ts';
 import type { RandomAccess } from '../../platform/zip-index.ts';
 import { closeFile, openFile, readInto, syncData, syncFolder, writeAll } from '../journal/files.ts';
@@ -34,7 +35,7 @@ export interface OpenPart extends RandomAccess {
 
 /** One pack on its way; nobody sees it before `publish`. */
 export interface PackDraft {
-  /** Durable when it resolves. */
+  /** Durable when it resolves. @throws Fault ARCHIVE_FULL, ARCHIVE_DISK; what reading the pieces throws. */
   write(part: PackPart, pieces: Pieces): Promise<void>;
   /** What was written, read from the disk itself where that is possible. */
   open(part: PackPart): Promise<OpenPart>;
@@ -101,14 +102,15 @@ export class DiskPacks implements PackStore {
     return {
       write: (part, pieces) => writeDurably(join(folder, part), pieces),
       open: (part) => openDirect(join(folder, part)),
-      publish: async () => {
-        await syncFolder(folder);
-        await this.#makeFolder(this.folder, name.slice(0, 2));
-        await this.#makeFolder(join(this.folder, name.slice(0, 2)), name.slice(2, 4));
-        await rename(folder, this.#place(name));
-        await syncFolder(join(this.#place(name), '..'));
-        await syncFolder(incoming);
-      },
+      publish: () =>
+        onDisk(async () => {
+          await syncFolder(folder);
+          await this.#makeFolder(this.folder, name.slice(0, 2));
+          await this.#makeFolder(join(this.folder, name.slice(0, 2)), name.slice(2, 4));
+          await rename(folder, this.#place(name));
+          await syncFolder(join(this.#place(name), '..'));
+          await syncFolder(incoming);
+        }),
       discard: () => rm(folder, { recursive: true, force: true }),
     };
   }
@@ -119,7 +121,10 @@ export class DiskPacks implements PackStore {
     const fd = await openFile(path, 'r');
     return {
       size,
-      read: (at, length) => readInto(fd, Buffer.allocUnsafe(Math.max(0, Math.min(length, size - at))), at),
+      read: (at, length, into) => {
+        const bytes = Math.max(0, Math.min(length, size - at));
+        return readInto(fd, into?.subarray(0, bytes) ?? Buffer.allocUnsafe(bytes), at);
+      },
       close: () => closeFile(fd),
     };
   }
@@ -164,6 +169,17 @@ async function folders(path: string, name: RegExp): Promise<string[]> {
   return (await readdir(path)).filter((one) => name.test(one)).sort();
 }
 
+/** No room is no failure of the disk; a failed write or sync is (design rule 8). What is read meanwhile fails on its own account. */
+async function onDisk<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) throw new Fault('ARCHIVE_FULL', {}, { cause });
+    throw new Fault('ARCHIVE_DISK', {}, { cause });
+  }
+}
+
 async function writeDurably(path: string, pieces: Pieces): Promise<void> {
   const fd = await openFile(path, 'wx', 0o600);
   try {
@@ -172,12 +188,12 @@ async function writeDurably(path: string, pieces: Pieces): Promise<void> {
     let at = 0;
     let unsynced = 0;
     const flush = async (): Promise<void> => {
-      await writeAll(fd, [gathered.subarray(0, fill)], at);
+      await onDisk(() => writeAll(fd, [gathered.subarray(0, fill)], at));
       at += fill;
       unsynced += fill;
       fill = 0;
       if (unsynced < SYNC_BYTES) return;
-      await syncData(fd);
+      await onDisk(() => syncData(fd));
       unsynced = 0;
     };
     for await (const piece of pieces) {
@@ -190,7 +206,7 @@ async function writeDurably(path: string, pieces: Pieces): Promise<void> {
       }
     }
     await flush();
-    await syncData(fd);
+    await onDisk(() => syncData(fd));
   } finally {
     await closeFile(fd);
   }

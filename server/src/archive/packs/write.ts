@@ -56,14 +56,16 @@ export interface PackWriterParts {
   readonly log: Log;
   /** Called with the bytes read and written. */
   readonly pace: (bytes: number) => Promise<void>;
+  /** The disk failed: nothing can be promised any more. */
+  readonly diskFailed: (cause: unknown) => void;
 }
 
 /** An object is not what it was kept as: it stays where it is, for a person. */
 export class DamagedSource extends Fault {
   readonly item: PackItem;
 
-  constructor(item: PackItem) {
-    super('PACK_SOURCE', { blob: item.place.blob, offset: item.place.offset });
+  constructor(item: PackItem, cause?: unknown) {
+    super('PACK_SOURCE', { blob: item.place.blob, offset: item.place.offset }, { cause });
     this.item = item;
   }
 }
@@ -109,6 +111,7 @@ export class PackWriter {
       }
       return bytes;
     } catch (error) {
+      if (error instanceof Fault && error.code === 'ARCHIVE_DISK') this.#parts.diskFailed(error.cause);
       if (!unknown)
         await this.#drop(name, draft).catch((problem: unknown) =>
           log.warn({ err: problem, pack: name }, 'a pack that was given up is taken away later'),
@@ -157,9 +160,15 @@ export class PackWriter {
     const { blob, offset, length } = item.place;
     const pieces = async function* (blobs: BlobReader): Pieces {
       const hash = createHash('sha256');
-      for await (const piece of blobs.stream(blob, offset, length).pieces()) {
-        hash.update(piece);
-        yield piece;
+      const stream = blobs.stream(blob, offset, length).pieces();
+      for (;;) {
+        // What cannot be read is damaged, as what is read and is something else.
+        const next = await stream.next().catch((cause: unknown) => {
+          throw new DamagedSource(item, cause);
+        });
+        if (next.done === true) break;
+        hash.update(next.value);
+        yield next.value;
       }
       if (hash.digest('hex') !== item.sha256) throw new DamagedSource(item);
     };
