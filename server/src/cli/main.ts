@@ -13,6 +13,7 @@ import { maintain } from './maintain.ts';
 import { parsePeer } from './peer.ts';
 import { FILES, Progress } from './progress.ts';
 import { get, move, type RetrieveCommand } from './retrieve.ts';
+import { rulesCommand } from './rules.ts';
 import { send } from './send.ts';
 import { type TlsArguments, TLS_HELP, tlsDialOf } from './tls.ts';
 import { transfers } from './transfers.ts';
@@ -216,6 +217,24 @@ Ends with 0 when every file was written, 1 when not.`,
         options: textOf(options)?.split(',') ?? [],
         rectangles: textOf(rectangles)?.split(';') ?? [],
       }),
+  },
+  rules: {
+    usage: 'check FILE | export [FILE] | import FILE [--comment TEXT] | diff FILE [FILE]',
+    meaning: 'look at, compare, take out and put in the file of rules',
+    help: `docs/rules.md says what may be in it.
+
+  check FILE          what is wrong with it, and what to write instead
+  export [FILE]       the rules in force, to FILE or to the terminal
+  import FILE         a new version, in force at once, when nothing is wrong with it
+  diff FILE [FILE]    what FILE would change in the rules in force; or what the second one changes in the first
+
+export, import and diff with one file need the server stopped, unless DATABASE_URL names the database.
+
+  --comment TEXT      what is changed, and why
+
+Ends with 1 when a file has mistakes, or the two of diff differ.`,
+    options: { comment: string },
+    run: (positionals, { comment }) => rulesCommand(positionals, textOf(comment)),
   },
   verify: {
     usage: '[--head HEAD]',

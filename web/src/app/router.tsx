@@ -97,6 +97,11 @@ const insideRoutes = [
   }),
   createRoute({
     getParentRoute: () => inside,
+    path: '/rules',
+    component: lazy(() => import('../admin/rules-page.tsx'), 'RulesPage'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
     path: '/commitments',
     component: lazy(() => import('../admin/commitments-page.tsx'), 'CommitmentsPage'),
   }),

@@ -35,6 +35,7 @@ const DAILY = [
 /** What administrators look after: in a menu, so that the bar fits a small screen in every language. */
 const MANAGED = [
   { to: '/devices', key: 'devices', right: 'device.read' },
+  { to: '/rules', key: 'rules', right: 'settings.manage' },
   { to: '/certificates', key: 'certificates', right: 'settings.manage' },
   { to: '/people', key: 'people', right: 'user.manage' },
   { to: '/keys', key: 'keys', right: 'apikey.manage' },
