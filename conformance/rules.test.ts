@@ -207,6 +207,52 @@ describeWith(['storescp', 'storescu', 'echoscu', 'Orthanc'], 'Routing rules', ()
   });
 });
 
+describeWith(['storescu', 'echoscu', 'storescp', 'dcmdump'], 'Correcting rules', () => {
+  it('correct what comes, for searches and for where it is sent on; the preview shows it as it came beside it', async () => {
+    const side = await Side.start();
+    const got = place('corrected');
+    const port = await freePort();
+    const scp = spawn('storescp', ['-od', got, '-aet', 'WS1', String(port)], { stdio: 'ignore' });
+    try {
+      await answering(scp, port, 'WS1');
+      await side.device('WS1', port, 'store');
+      await side.rules(
+        {
+          name: 'site',
+          when: { source: 'aeTitle', equals: 'EAST_CT' },
+          then: { coerce: [{ op: 'prefix', attribute: 'PatientID', text: 'E-' }] },
+        },
+        { name: 'on', when: { attribute: 'PatientID', like: 'E-*' }, then: { send: { devices: ['WS1'] } } },
+      );
+      const { files, studyUid } = write(71, 1);
+      await storescu(side.box.dicomPort, files, contextProfile(folder.path, EXPLICIT, [CT]), {
+        ...{ callingAe: 'EAST_CT', calledAe: 'LIGHTBOX' },
+      });
+      const found = (): Promise<unknown[]> =>
+        side.box.getJson(`/dicom-web/studies?PatientID=E-RULED&StudyInstanceUID=${studyUid}`);
+      await expect.poll(async () => (await found()).length, PATIENCE).toBe(1);
+      await expect.poll(() => readdirSync(got).length, PATIENCE).toBe(1);
+      await sleep(500);
+      const { output } = await run('dcmdump', ['+P', '0010,0020', join(got, readdirSync(got)[0] ?? '')]);
+      expect(output).toContain('[E-RULED]');
+      const tried = await side.call<{
+        rules: { name: string; changes: { before: string; after: string }[] }[];
+      }>('POST', '/api/rules/try', {
+        studyUid,
+      });
+      expect(tried.rules[0]?.changes).toMatchObject([
+        { attribute: 'PatientID', before: 'RULED', after: 'E-RULED' },
+      ]);
+      await expect
+        .poll(async () => (await side.events()).sort(), PATIENCE)
+        .toEqual(['on sent WS1 1', 'site corrected  1']);
+    } finally {
+      await side.box.stop();
+      await stopped(scp);
+    }
+  });
+});
+
 describeWith(['storescu', 'echoscu'], 'Rules and kill -9', () => {
   it('lose nothing and send nothing twice: before a study is complete, and between match and send', async () => {
     const side = await Side.start();

@@ -163,7 +163,11 @@ async function headersOf(
   const looked: Looked[] = [];
   for (const object of chosen) {
     const ref = refs.get(object.sopUid);
-    if (ref) looked.push({ object, header: attributesOfDataSet(await parts.retrieve.header(ref)) });
+    if (ref)
+      looked.push({
+        object,
+        header: attributesOfDataSet(await parts.retrieve.header({ ...ref, corrections: undefined })),
+      });
   }
   return looked;
 }
