@@ -27,7 +27,7 @@ const NEW_PASSWORD = 'and another long passphrase 9';
 const PLACE = {
   ...{ study: '1.2.826.0.1.3680043.2.1', studyUid: '1.2.826.0.1.3680043.2.1' },
   ...{ series: '1.2.826.0.1.3680043.2.1.1', instance: '1.2.826.0.1.3680043.2.1.1.1' },
-  ...{ frames: '1', '*': '7FE00010' },
+  frames: '1',
   ...{ workitem: '1.2.826.0.1.3680043.2.9', aetitle: 'WATCHER' },
   ...{ seriesUid: '1.2.826.0.1.3680043.2.1.2', sopUid: '1.2.826.0.1.3680043.2.1.2.1' },
 };
@@ -321,6 +321,17 @@ describe('the audit trail', () => {
         send('POST', `/dicom-web/workitems/${PLACE.workitem}/cancelrequest`, admin),
       'DELETE /dicom-web/workitems/{workitem}/subscribers/{aetitle}': () =>
         send('DELETE', `/dicom-web/workitems/${PLACE.workitem}/subscribers/WATCHER`, admin),
+      'GET /dicom-web/studies/{study}/series/{series}/instances/{instance}/bulkdata/{token}': async () => {
+        const path = `/dicom-web/studies/${PLACE.study}/series/${PLACE.series}/instances/${PLACE.instance}`;
+        const [one] = await box.getJson<Record<string, { BulkDataURI?: string }>[]>(`${path}/metadata`);
+        const authorization = `Bearer ${await newKey()}`;
+        return fetch(one?.['7FE00010']?.BulkDataURI ?? '', { headers: { authorization } });
+      },
+      'GET /wado': async () => {
+        const names = `studyUID=${PLACE.study}&seriesUID=${PLACE.series}&objectUID=${PLACE.instance}`;
+        const authorization = `Bearer ${await newKey()}`;
+        return fetch(`${box.url}/wado?requestType=WADO&${names}`, { headers: { authorization } });
+      },
       'DELETE /api/devices/{id}': () => send('DELETE', `/api/devices/${device}`, admin),
       'POST /api/certificates/authority': () => send('POST', '/api/certificates/authority', admin, {}),
       'POST /api/certificates/own': () => send('POST', '/api/certificates/own', admin, {}),

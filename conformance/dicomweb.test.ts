@@ -264,6 +264,20 @@ describe('DICOMweb (PS3.18)', () => {
     const text = await answer.text();
     expect(text).toContain('path="studies/{study}/series/{series}/instances/{instance}/frames/{frames}"');
     expect(text).toContain('<method name="POST">');
+    expect(text).toContain('<param name="multiplevaluematching" style="query"/>');
+    expect(text).toContain('<param name="frames" style="template"/>');
+    // Each resource that it names is there: the answer to OPTIONS has the methods that it says.
+    const resources = [...text.matchAll(/<resource path="([^"]+)">(.*?)<\/resource>/g)];
+    expect(resources.length).toBeGreaterThan(25);
+    for (const [, path = '', body = ''] of resources) {
+      const named = [...body.matchAll(/<method name="(\w+)"/g)].map(([, method = '']) => method);
+      const url = `${box.url}/dicom-web/${path.replaceAll(/\{\w+\}/g, '1')}`;
+      const allow =
+        (await fetch(url, { method: 'OPTIONS', headers })).headers.get('allow')?.split(', ') ?? [];
+      expect(allow.filter((method) => method !== 'HEAD' && method !== 'OPTIONS').sort(), path).toEqual(
+        named.sort(),
+      );
+    }
   });
 
   it('stores with a result for each (§10.5.3): 200, 202, 409, 400, 415, in JSON or XML', async () => {

@@ -12,7 +12,7 @@ export interface WrittenImage {
   readonly sopUid: string;
 }
 
-const CT = '1.2.840.10008.5.1.4.1.1.2';
+export const CT = '1.2.840.10008.5.1.4.1.1.2';
 export const EXPLICIT = '1.2.840.10008.1.2.1';
 const ROOT = '1.2.826.0.1.3680043.10.1234';
 

@@ -145,6 +145,7 @@ export const ROUTES: readonly RouteRow[] = [
   // As a WebSocket it is written down: see workitems-web.test.ts.
   row('GET', '/dicom-web/ws/subscribers/{aetitle}', 'workitem.view'),
   row('GET', `${INSTANCE}/bulkdata/{token}`, 'study.view', 'view'),
+  row('GET', '/wado', 'study.view', 'view'),
 ];
 
 /** OPTIONS exists beside every route of DICOMweb, for anyone signed in. */

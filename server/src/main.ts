@@ -33,6 +33,7 @@ import { adviceFor, echoDevice } from './doors/dimse/reach.ts';
 import * as dimseSearch from './doors/dimse/remote-search.ts';
 import { dialOf } from './doors/dimse/tls-client.ts';
 import { workitemPort } from './doors/dimse/ups-port.ts';
+import { wadoUriDoor } from './doors/dicomweb/wado-uri.ts';
 import { webDoor } from './doors/web/door.ts';
 import { createApiKeys } from './identity/api-keys.ts';
 import { openAudit } from './identity/audit.ts';
@@ -218,11 +219,13 @@ export async function start(config: Config, log: Log): Promise<Running> {
       }),
       (one) => one.close(),
     );
+    const secret = await secretFor(database, 'DICOMweb');
+    const served = { archive, renderer, audit, secret, log };
     await http.register(dicomwebDoor, {
-      ...{ prefix: '/dicom-web', archive, renderer, commitments, audit, allows, log },
-      secret: await secretFor(database, 'bulk data links'),
+      ...{ ...served, prefix: '/dicom-web', commitments, allows },
       worklist: { workitems, stillAllowed: stillAllowed(sessions) },
     });
+    await http.register(wadoUriDoor, { ...served, url: '/wado' });
     await apiDoor(http, {
       ...{
         config,

@@ -26,6 +26,7 @@ export const FAULTS = {
   TOO_LARGE: row(413, 0xa700, 'The request is larger than the limit.'),
   NOT_ACCEPTABLE: row(406, 0xa900, 'None of the media types or transfer syntaxes asked for can be produced.'),
   UNSUPPORTED_MEDIA: row(415, 0xa900, 'The media type of the body is not supported.'),
+  NOT_IMPLEMENTED: row(501, 0x0110, 'This part of the standard is not offered here.'),
   BUSY: row(503, 0xa700, 'The server is at its limit. Try again shortly.'),
   TOO_MANY_REQUESTS: row(429, 0xa700, 'Too many attempts. Wait and try again.'),
   PORT_BUSY: row(

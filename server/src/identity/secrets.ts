@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Database } from '../platform/database.ts';
 
 /** The secret of one purpose, so that who learns one has not learned the others. */
-export async function secretFor(database: Database, purpose: 'sign-in' | 'bulk data links'): Promise<string> {
+export async function secretFor(database: Database, purpose: 'sign-in' | 'DICOMweb'): Promise<string> {
   await database.pool.query(
     `INSERT INTO identity_secret (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`,
     [purpose, randomBytes(48).toString('base64url')],

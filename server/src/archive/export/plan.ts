@@ -32,7 +32,7 @@ export interface ExportParts {
 }
 
 /** How one object goes onto the medium. */
-interface Way {
+export interface Way {
   readonly dataSet: DataSet;
   readonly transferSyntaxUid: string;
   /** Undefined: the bytes as they are kept. */
@@ -139,7 +139,11 @@ class FileNames {
 export const numbered = (prefix: string, number: number): string =>
   prefix + String(number).padStart(8 - prefix.length, '0');
 
-function wayOf(parts: ExportParts, request: ExportRequest): (ref: InstanceRef) => Promise<Way> {
+/** How each object is written; throws as `deidentify` does for one that cannot be. */
+export function wayOf(
+  parts: Omit<ExportParts, 'folder'>,
+  request: Pick<ExportRequest, 'deidentify' | 'pixels'>,
+): (ref: InstanceRef) => Promise<Way> {
   const { retrieve, renderer } = parts;
   const given = request.deidentify;
   const key = given?.key ?? randomBytes(32);
@@ -181,8 +185,8 @@ function wayOf(parts: ExportParts, request: ExportRequest): (ref: InstanceRef) =
   };
 }
 
-async function objectFile(
-  { retrieve, renderer }: ExportParts,
+export async function objectFile(
+  { retrieve, renderer }: Omit<ExportParts, 'folder'>,
   path: readonly string[],
   ref: InstanceRef,
   { transferSyntaxUid, rewrite }: Way,

@@ -23,17 +23,21 @@ export function principalOf(request: FastifyRequest): Principal {
 /**
  * What the client takes, best first: the `accept` query parameter, and behind it the Accept header (PS3.18 §8.7.8.1).
  *
- * @throws Fault BAD_REQUEST also for a `charset` query parameter without UTF-8, in which everything is written (§8.3.3.2).
+ * @throws Fault BAD_REQUEST, also as `checkCharset`.
  */
 export function acceptOf(request: FastifyRequest): Wanted[] {
   const { accept, charset } = request.query as Partial<Record<'accept' | 'charset', string | string[]>>;
-  const charsets = [charset ?? 'utf-8'].flat().join(',').toLowerCase().split(',');
-  if (!charsets.some((one) => UTF_8.test(one.trim())))
-    throw new Fault('BAD_REQUEST', { parameter: 'charset' });
+  checkCharset(charset);
   const { accept: header } = request.headers;
   if (accept === undefined) return parseAccept(header);
   const asked = parseAccept([accept].flat().join(','));
   return header === undefined ? asked : [...asked, ...parseAccept(header)];
+}
+
+/** @throws Fault BAD_REQUEST for a `charset` parameter without UTF-8, in which everything is written (§8.3.3.2). */
+export function checkCharset(charset: string | string[] = 'utf-8'): void {
+  const asked = [charset].flat().join(',').toLowerCase().split(',');
+  if (!asked.some((one) => UTF_8.test(one.trim()))) throw new Fault('BAD_REQUEST', { parameter: 'charset' });
 }
 
 /** Its name on the web, and DICOM's (PS3.18 Annex D). */

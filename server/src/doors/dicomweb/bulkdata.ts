@@ -16,7 +16,7 @@ import { type ObjectSource, openSource, swapBytes } from '../../archive/render/s
 import type { InstanceRef } from '../../archive/types.ts';
 import { notModified, sendRanged } from '../../platform/ranges.ts';
 import { acceptOf, etagOf, instancePath, type Part, rootUrl, sendMultipart } from './answer.ts';
-import { type DoorContext, find } from './context.ts';
+import { type DoorContext, find, scopeOf } from './context.ts';
 import { allFrames, FRAME_AGE_SECONDS, frameParts, sendFrames } from './frames.ts';
 import { chooseFrames, covers, type FrameAnswer, type Wanted } from './media.ts';
 
@@ -29,10 +29,11 @@ export async function bulkdata(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const [ref] = await find(context, request, 'bulkdata');
+  const { studyUid, seriesUid = '', sopUid = '' } = scopeOf(request);
   const { token = '' } = request.params as { token?: string };
-  const path = context.links.path(ref, token);
+  const path = context.links.path({ studyUid, seriesUid, sopUid }, token);
   if (path === undefined) throw new Fault('NOT_FOUND');
+  const [ref] = await find(context, request, 'bulkdata');
   return sendValue(context, request, reply, ref, path);
 }
 

@@ -16,6 +16,8 @@ export interface Resource {
   readonly summary: string;
   readonly requestTypes?: readonly string[] | undefined;
   readonly answerTypes: readonly string[];
+  /** Query parameters beside `accept` and `charset`. */
+  readonly query?: readonly string[] | undefined;
 }
 
 /** OPTIONS on every resource and on the root. */
@@ -58,20 +60,38 @@ function wadl(base: string, byUrl: ReadonlyMap<string, readonly Resource[]>): st
       .slice(1)
       .replaceAll(/:(\w+)/g, '{$1}')
       .replace('*', '{path}');
-    const methods = own.map(({ method, summary, requestTypes = [], answerTypes }) => {
-      const asked = requestTypes.map((type) => `<representation mediaType="${escaped(type)}"/>`).join('');
-      const given = answerTypes.map((type) => `<representation mediaType="${escaped(type)}"/>`).join('');
-      return (
-        `<method name="${method}"><doc title="${escaped(summary)}"/>` +
-        `${asked === '' ? '' : `<request>${asked}</request>`}<response>${given}</response></method>`
-      );
-    });
-    return `<resource path="${path}">${methods.join('')}</resource>`;
+    const params = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => param(name, 'template'));
+    return `<resource path="${path}">${params.join('')}${own.map(methodText).join('')}</resource>`;
   });
   return (
     '<?xml version="1.0" encoding="UTF-8"?>\n<application xmlns="http://wadl.dev.java.net/2009/02">' +
     `<resources base="${escaped(base)}">\n${resources.join('\n')}\n</resources></application>\n`
   );
+}
+
+/** A method with what may be asked and what may be answered, all of it from the table of routes (Annex H). */
+function methodText({ method, summary, query = [], requestTypes = [], answerTypes }: Resource): string {
+  const shown = (types: readonly string[]): string =>
+    types.map((type) => `<representation mediaType="${escaped(type)}"/>`).join('');
+  const asked = [
+    param('Accept', 'header', answerTypes),
+    ...['accept', 'charset', ...query].map((name) => param(name, 'query')),
+  ];
+  return (
+    `<method name="${method}"><doc title="${escaped(summary)}"/>` +
+    `<request>${asked.join('')}${shown(requestTypes)}</request><response>${shown(answerTypes)}</response></method>`
+  );
+}
+
+function param(
+  name: string,
+  style: 'template' | 'query' | 'header',
+  options: readonly string[] = [],
+): string {
+  const given = options.map((option) => `<option value="${escaped(option)}"/>`).join('');
+  return given === ''
+    ? `<param name="${name}" style="${style}"/>`
+    : `<param name="${name}" style="${style}">${given}</param>`;
 }
 
 const escaped = (text: string): string =>

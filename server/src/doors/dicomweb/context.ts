@@ -10,8 +10,8 @@ import type { Renderer } from '../../archive/render/types.ts';
 import type { Archive, InstanceRef, ObjectScope } from '../../archive/types.ts';
 import type { Audit } from '../../identity/types.ts';
 import { principalOf } from './answer.ts';
-import type { BulkLinks } from './bulk-links.ts';
-import type { ViewLog } from '../../identity/view-log.ts';
+import { BulkLinks } from './bulk-links.ts';
+import { ViewLog } from '../../identity/view-log.ts';
 
 export interface DoorContext {
   readonly archive: Archive;
@@ -24,6 +24,24 @@ export interface DoorContext {
   readonly prefix: string;
 }
 
+export interface DoorOptions {
+  readonly archive: Archive;
+  readonly renderer: Renderer;
+  readonly audit: Audit;
+  /** Seals the addresses of bulk data, and makes the names of what is given anonymously. */
+  readonly secret: string;
+  readonly log: FastifyBaseLogger;
+}
+
+export function contextOf(options: DoorOptions & { readonly prefix: string }): DoorContext {
+  const { archive, renderer, audit, log, secret } = options;
+  return {
+    ...{ archive, renderer, audit, log, prefix: options.prefix.replace(/\/$/, '') },
+    views: new ViewLog(audit),
+    links: new BulkLinks(secret),
+  };
+}
+
 /** Study, series and instance of the path; a name that is no UID is nobody's object (PS3.5 §9.1). */
 export function scopeOf(request: FastifyRequest): ObjectScope {
   const { study, series, instance } = request.params as Record<string, string | undefined>;
@@ -33,17 +51,24 @@ export function scopeOf(request: FastifyRequest): ObjectScope {
   return { studyUid: study ?? '', seriesUid: series, sopUid: instance };
 }
 
+/** The objects that the path names; see `findIn`. */
+export const find = (
+  context: DoorContext,
+  request: FastifyRequest,
+  what: string,
+): Promise<[InstanceRef, ...InstanceRef[]]> => findIn(context, request, scopeOf(request), what);
+
 /**
  * The objects of a scope, and the look written down.
  *
  * @throws Fault NOT_FOUND when there are none.
  */
-export async function find(
+export async function findIn(
   context: DoorContext,
   request: FastifyRequest,
+  scope: ObjectScope,
   what: string,
 ): Promise<[InstanceRef, ...InstanceRef[]]> {
-  const scope = scopeOf(request);
   const principal = principalOf(request);
   const [first, ...rest] = await context.archive.retrieve.list(scope);
   if (!first) {

@@ -5,17 +5,14 @@
  *         §11 (Worklist Service).
  * Layer:  server/doors/dicomweb. Decodes, asks the archive, encodes; who may is decided by the route's right.
  */
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import type { Commitments } from '../../archive/commitment/types.ts';
-import type { Renderer } from '../../archive/render/types.ts';
-import type { Archive } from '../../archive/types.ts';
-import type { Allows, Audit, Right } from '../../identity/types.ts';
+import type { Allows, Right } from '../../identity/types.ts';
 import { describeCapabilities, type Resource } from './capabilities.ts';
 import { CommitmentResource } from './commitment.ts';
-import type { DoorContext } from './context.ts';
+import { contextOf, type DoorOptions } from './context.ts';
 import { allBulkdata, bulkdata, pixeldata } from './bulkdata.ts';
-import { BulkLinks } from './bulk-links.ts';
 import { frames } from './frames.ts';
 import { metadata, MetadataCache } from './metadata.ts';
 import { PICTURES, rendered, thumbnail } from './rendered.ts';
@@ -24,20 +21,13 @@ import { search, type SearchLevel } from './search.ts';
 import { store } from './store.ts';
 import { offerWorkitems } from './workitems.ts';
 import type { NotificationParts } from './workitems-events.ts';
-import { ViewLog } from '../../identity/view-log.ts';
 
-export interface DicomwebOptions {
+export interface DicomwebOptions extends DoorOptions {
   readonly prefix: string;
-  readonly archive: Archive;
-  readonly renderer: Renderer;
   readonly commitments: Commitments;
   /** undefined: no worklist is offered. */
   readonly worklist?: NotificationParts | undefined;
-  readonly audit: Audit;
   readonly allows: Allows;
-  /** Seals the addresses of bulk data. */
-  readonly secret: string;
-  readonly log: FastifyBaseLogger;
 }
 
 const STUDY = '/studies/:study';
@@ -46,13 +36,8 @@ const INSTANCE = `${SERIES}/instances/:instance`;
 
 /** `app.register(dicomwebDoor, { prefix: '/dicom-web', archive, renderer, audit, allows, log })`. */
 export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOptions): Promise<void> {
-  const { archive, renderer, audit, log } = options;
-  const prefix = options.prefix.replace(/\/$/, '');
-  const context: DoorContext = {
-    ...{ archive, renderer, audit, log, prefix },
-    views: new ViewLog(audit),
-    links: new BulkLinks(options.secret),
-  };
+  const context = contextOf(options);
+  const { prefix } = context;
   const cache = new MetadataCache();
 
   // Bodies are streams here: an object goes to disk while it arrives, whatever its size.
@@ -76,11 +61,22 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
   const find = (url: string, level: SearchLevel): void =>
     offer(
       'study.search',
-      { method: 'GET', url, summary: `Search for ${PLURAL[level]} (PS3.18 §10.6)`, answerTypes: TEXT },
+      {
+        method: 'GET',
+        url,
+        summary: `Search for ${PLURAL[level]} (PS3.18 §10.6)`,
+        answerTypes: TEXT,
+        query: SEARCH,
+      },
       (request, reply) => search(context, request, reply, level),
     );
-  const get = (url: string, summary: string, answerTypes: readonly string[], handler: Handler): void =>
-    offer('study.view', { method: 'GET', url, summary, answerTypes }, handler);
+  const get = (
+    url: string,
+    summary: string,
+    answerTypes: readonly string[],
+    handler: Handler,
+    query?: readonly string[],
+  ): void => offer('study.view', { method: 'GET', url, summary, answerTypes, query }, handler);
 
   for (const url of ['/studies', STUDY])
     offer(
@@ -109,11 +105,19 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
     get(`${url}/metadata`, 'Retrieve metadata (PS3.18 §10.4)', TEXT, (request, reply) =>
       metadata(context, cache, request, reply),
     );
-    get(`${url}/rendered`, 'Retrieve rendered (PS3.18 §10.4)', PICTURES, (request, reply) =>
-      rendered(context, request, reply),
+    get(
+      `${url}/rendered`,
+      'Retrieve rendered (PS3.18 §10.4)',
+      PICTURES,
+      (request, reply) => rendered(context, request, reply),
+      RENDER,
     );
-    get(`${url}/thumbnail`, 'Retrieve thumbnail (PS3.18 §10.4)', ['image/jpeg'], (request, reply) =>
-      thumbnail(context, request, reply),
+    get(
+      `${url}/thumbnail`,
+      'Retrieve thumbnail (PS3.18 §10.4)',
+      ['image/jpeg'],
+      (request, reply) => thumbnail(context, request, reply),
+      ['viewport'],
     );
     get(`${url}/bulkdata`, 'Retrieve all bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
       allBulkdata(context, request, reply),
@@ -124,14 +128,19 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
   }
   const frame = `${INSTANCE}/frames/:frames`;
   get(frame, 'Retrieve frames (PS3.18 §10.4)', PIXELS, (request, reply) => frames(context, request, reply));
-  get(`${frame}/rendered`, 'Retrieve rendered frames (PS3.18 §10.4)', PICTURES, (request, reply) =>
-    rendered(context, request, reply),
+  get(
+    `${frame}/rendered`,
+    'Retrieve rendered frames (PS3.18 §10.4)',
+    PICTURES,
+    (request, reply) => rendered(context, request, reply),
+    RENDER,
   );
   get(
     `${frame}/thumbnail`,
     'Retrieve a thumbnail of a frame (PS3.18 §10.4)',
     ['image/jpeg'],
     (request, reply) => thumbnail(context, request, reply),
+    ['viewport'],
   );
   get(`${INSTANCE}/bulkdata/:token`, 'Retrieve bulk data (PS3.18 §10.4)', PIXELS, (request, reply) =>
     bulkdata(context, request, reply),
@@ -156,6 +165,11 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
   describeCapabilities(app, prefix, resources);
 }
 
+const SEARCH = [
+  ...['includefield', 'limit', 'offset'],
+  ...['fuzzymatching', 'emptyvaluematching', 'multiplevaluematching'],
+];
+const RENDER = ['annotation', 'quality', 'viewport', 'window', 'iccprofile'];
 const PLURAL = { study: 'studies', series: 'series', instance: 'instances' } as const;
 const SINGLE = ['application/dicom+json', 'application/dicom+xml'];
 const TEXT = ['application/dicom+json', 'multipart/related; type="application/dicom+xml"'];

@@ -18,7 +18,7 @@ type QueryText = Readonly<Record<string, string | string[] | undefined>>;
 
 export const PICTURES: readonly PictureType[] = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 /** Wider pictures than any display; also the most a codec of ours can write. */
-const MAX_SIDE = 16_383;
+export const MAX_SIDE = 16_383;
 const DEFAULT_THUMBNAIL = 128;
 const MAX_THUMBNAIL = 512;
 
@@ -47,7 +47,8 @@ function list(value: string | string[] | undefined, parameter: string): string[]
   return value.split(',').map((part) => part.trim());
 }
 
-function numberOf(text: string, parameter: string): number {
+/** A decimal number; its size is the caller's to check. */
+export function numberOf(text: string, parameter: string): number {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(text)) throw bad(parameter);
   return Number(text);
 }
@@ -94,7 +95,7 @@ function viewportOf(value: string | string[] | undefined): RenderOptions['viewpo
 const ANNOTATIONS = ['patient', 'technique'] as const;
 
 /** §8.3.5.1.1: keywords; those that are not known here are told. */
-function annotationOf(
+export function annotationOf(
   value: string | string[] | undefined,
 ): { readonly known: (typeof ANNOTATIONS)[number][]; readonly unknown: string[] } | undefined {
   const wanted = list(value, 'annotation');
@@ -105,6 +106,12 @@ function annotationOf(
       unknown: wanted.filter((one) => !ANNOTATIONS.some((known) => known === one)),
     }
   );
+}
+
+/** (§8.3.5.1.1) */
+export function tellUnknown(reply: FastifyReply, service: string, unknown: readonly string[] = []): void {
+  const text = `The following annotation values are not supported: ${unknown.join(',')}`;
+  if (unknown.length > 0) reply.header('warning', `299 ${service}: ${text}`);
 }
 
 const PROFILES = ['no', 'yes', 'srgb', 'displayp3'] as const;
@@ -137,12 +144,8 @@ export async function rendered(
 ): Promise<FastifyReply> {
   const { wanted, type } = pictureOf(acceptOf(request));
   const options = parseRenderOptions(request.query as QueryText, type);
-  const unknown = annotationOf((request.query as QueryText)['annotation'])?.unknown ?? [];
-  if (unknown.length > 0)
-    reply.header(
-      'warning',
-      `299 ${rootUrl(request, context.prefix)}: The following annotation values are not supported: ${unknown.join(',')}`,
-    );
+  const root = rootUrl(request, context.prefix);
+  tellUnknown(reply, root, annotationOf((request.query as QueryText)['annotation'])?.unknown);
   const refs = await find(context, request, 'rendered');
   const { frames: frameText, instance } = request.params as { frames?: string; instance?: string };
   const [only] = refs;
@@ -165,7 +168,6 @@ export async function rendered(
   if (notModified(request, reply, etagOf(refs, name), FRAME_AGE_SECONDS)) return reply.send();
   const picture = await context.renderer.rendered(first.ref, first.frame, options);
   if (!multipart && !second) return reply.type(type).send(picture.bytes);
-  const root = rootUrl(request, context.prefix);
   async function* parts(): AsyncGenerator<Part> {
     for (const one of every) {
       const place = `${root}${instancePath(one.ref)}/frames/${one.frame + 1}/rendered`;

@@ -14,7 +14,7 @@ import { acceptOf, etagOf, instancePath, type Part, rootUrl, sendMultipart } fro
 import { type DoorContext, find } from './context.ts';
 import { covers, type Wanted } from './media.ts';
 
-interface ObjectForm {
+export interface ObjectForm {
   readonly multipart: boolean;
   /** '*': as kept. */
   readonly syntax: string;
@@ -73,14 +73,16 @@ function syntaxFor(context: DoorContext, ref: InstanceRef, form: ObjectForm): st
   return form.orAsKept ? '*' : undefined;
 }
 
-async function sendOne(
+/** One object as the whole body. */
+export async function sendOne(
   context: DoorContext,
   request: FastifyRequest,
   reply: FastifyReply,
   ref: InstanceRef,
   form: ObjectForm,
 ): Promise<FastifyReply> {
-  const syntax = syntaxFor(context, ref, form) ?? '*';
+  const syntax = syntaxFor(context, ref, form);
+  if (syntax === undefined) throw new Fault('NOT_ACCEPTABLE', { keptAs: ref.transferSyntaxUid });
   if (syntax !== '*') {
     const body = await transcoded(context, ref, syntax, form);
     if (body) return reply.header('content-type', `application/dicom; transfer-syntax=${syntax}`).send(body);
