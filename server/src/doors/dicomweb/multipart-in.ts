@@ -13,8 +13,11 @@ export interface BodyPart {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** RFC 2046 §5.1.1: 1 to 70 characters, not ending in a space. */
-const BOUNDARY = /^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/;
+/**
+ * RFC 2046 §5.1.1: these characters, not ending in a space. It has 70 at most; Orthanc writes 73 (two UUIDs), and nothing hangs
+ * on the number.
+ */
+const BOUNDARY = /^[\w'()+,./:=? -]{0,199}[\w'()+,./:=?-]$/;
 /** Part headers are two or three short lines. */
 const MAX_HEADER = 16 * 1024;
 /** Each part costs a record and a row; the largest studies have a tenth of this (attack D78). */
