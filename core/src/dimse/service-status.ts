@@ -62,6 +62,10 @@ export const SERVICE_STATUSES: Readonly<Record<Service, readonly StatedStatus[]>
   store: [
     row(STATUS.success, 'The object is durable and findable; also when the very same one was kept before.'),
     row(
+      STATUS.coerced,
+      'The object is durable and findable as it came; a rule of this site shows some attributes with other values (3.10).',
+    ),
+    row(
       STATUS.duplicateInstance,
       'Another object with this SOP Instance UID is kept. It stays; the new one is set aside for a person.',
     ),
