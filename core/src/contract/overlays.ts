@@ -8,7 +8,7 @@ import { z } from 'zod';
 /** DICOM JSON by tag; null: the attribute is deleted, or was not there. What may be in it is said by core/dicom/edits.ts. */
 export const OverlayEdits = z.record(
   z.string().regex(/^[0-9A-Fa-f]{8}$/),
-  z.object({ vr: z.string().length(2), Value: z.array(z.json()).max(100).optional() }).nullable(),
+  z.object({ vr: z.string().length(2), Value: z.array(z.unknown()).max(100).optional() }).nullable(),
 );
 
 /** POST /api/studies/:studyUid/overlays */

@@ -24,22 +24,24 @@ const TestFields = {
   ignoreCase: optional(z.boolean()),
 };
 
-export const RuleCondition: z.ZodType = z.lazy(() =>
-  z.union([
-    z.strictObject({ all: z.array(RuleCondition).min(1).max(LIMITS.conditions) }),
-    z.strictObject({ any: z.array(RuleCondition).min(1).max(LIMITS.conditions) }),
-    z.strictObject({ not: RuleCondition }),
-    z.strictObject({ attribute: text(256), ...TestFields }),
-    z.strictObject({ source: z.enum(SOURCES), ...TestFields }),
-    z.strictObject({
-      time: z.strictObject({
-        from: optional(text(5)),
-        to: optional(text(5)),
-        days: optional(z.array(z.enum(DAYS)).min(1).max(DAYS.length)),
+export const RuleCondition: z.ZodType = z
+  .lazy(() =>
+    z.union([
+      z.strictObject({ all: z.array(RuleCondition).min(1).max(LIMITS.conditions) }),
+      z.strictObject({ any: z.array(RuleCondition).min(1).max(LIMITS.conditions) }),
+      z.strictObject({ not: RuleCondition }),
+      z.strictObject({ attribute: text(256), ...TestFields }),
+      z.strictObject({ source: z.enum(SOURCES), ...TestFields }),
+      z.strictObject({
+        time: z.strictObject({
+          from: optional(text(5)),
+          to: optional(text(5)),
+          days: optional(z.array(z.enum(DAYS)).min(1).max(DAYS.length)),
+        }),
       }),
-    }),
-  ]),
-);
+    ]),
+  )
+  .meta({ id: 'RuleCondition' });
 
 const Titles = z.array(text(16)).min(1).max(LIMITS.devices);
 const Priority = z.number().int().min(0).max(1000);
