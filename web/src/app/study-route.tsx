@@ -4,5 +4,11 @@ import { useSession } from './session.tsx';
 
 export function StudyRoute() {
   const rights = useSession().user?.rights ?? [];
-  return <StudyPage mayExport={rights.includes('study.export')} maySend={rights.includes('study.send')} />;
+  return (
+    <StudyPage
+      mayCorrect={rights.includes('study.correct')}
+      mayExport={rights.includes('study.export')}
+      maySend={rights.includes('study.send')}
+    />
+  );
 }

@@ -229,6 +229,11 @@ function Row(props: {
   const date = `${formatDate(study.date, i18n.language)} ${formatTime(study.time)}`;
   const counts = `${study.seriesCount} / ${study.instanceCount}`;
   const arriving = study.arriving ? <span className="arriving">{t('list.arriving')}</span> : null;
+  const corrected = study.corrected ? (
+    <span className="corrected" title={t('correct.mark')}>
+      {t('list.corrected')}
+    </span>
+  ) : null;
   return (
     <div
       className="list-row"
@@ -250,6 +255,7 @@ function Row(props: {
           {name.main || t('list.noName')}
         </Link>
         {name.beside ? <span className="beside">{name.beside}</span> : null}
+        {corrected}
         <span className="card-lines">
           <br />
           {study.modalities.join(' ')} · {study.description || '–'} {arriving}

@@ -1,6 +1,6 @@
 /** One study: whose it is, what was done, its series. Layer: web/worklist. */
 import { Alert, Button, Text } from '@mantine/core';
-import { IconAlertTriangle, IconDownload, IconEye, IconSend } from '@tabler/icons-react';
+import { IconAlertTriangle, IconDownload, IconEdit, IconEye, IconSend } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
@@ -15,7 +15,10 @@ const ExportDialog = lazy(async () => ({ default: (await import('./export-dialog
 
 const SendDialog = lazy(async () => ({ default: (await import('./send-dialog.tsx')).SendDialog }));
 
+const CorrectDialog = lazy(async () => ({ default: (await import('./correct-dialog.tsx')).CorrectDialog }));
+
 interface May {
+  readonly mayCorrect: boolean;
   readonly mayExport: boolean;
   readonly maySend: boolean;
 }
@@ -39,10 +42,11 @@ export function StudyPage(may: May) {
   return study.data ? <Shown study={study.data} {...may} /> : <Loading />;
 }
 
-function Shown({ study, mayExport, maySend }: May & { study: Detail }) {
+function Shown({ study, mayCorrect, mayExport, maySend }: May & { study: Detail }) {
   const { t, i18n } = useTranslation();
   const [exporting, setExporting] = useState(false);
   const [sending, setSending] = useState(false);
+  const [correcting, setCorrecting] = useState(false);
   const name = personName(study.patientName);
   const facts = [
     [t('list.column.patientId'), study.patientId],
@@ -58,6 +62,15 @@ function Shown({ study, mayExport, maySend }: May & { study: Detail }) {
       title={[name.main, name.beside].filter(Boolean).join(' · ') || t('list.noName')}
       actions={
         <>
+          {mayCorrect ? (
+            <Button
+              variant="default"
+              leftSection={<IconEdit size={18} />}
+              onClick={() => setCorrecting(true)}
+            >
+              {t('correct.open')}
+            </Button>
+          ) : null}
           {maySend ? (
             <Button variant="default" leftSection={<IconSend size={18} />} onClick={() => setSending(true)}>
               {t('send.open')}
@@ -88,6 +101,11 @@ function Shown({ study, mayExport, maySend }: May & { study: Detail }) {
           <ExportDialog studyUid={study.studyUid} onClose={() => setExporting(false)} />
         </Suspense>
       ) : null}
+      {correcting ? (
+        <Suspense fallback={null}>
+          <CorrectDialog study={study} onClose={() => setCorrecting(false)} />
+        </Suspense>
+      ) : null}
       {sending ? (
         <Suspense fallback={null}>
           <SendDialog studyUid={study.studyUid} onClose={() => setSending(false)} />
@@ -101,6 +119,7 @@ function Shown({ study, mayExport, maySend }: May & { study: Detail }) {
           </div>
         ))}
       </dl>
+      {study.corrected ? <p className="corrected">{t('correct.mark')}</p> : null}
       {study.arriving ? <p className="arriving">{t('list.arriving')}</p> : null}
       {study.warnings?.length || study.series.some((one) => one.otherPatient) ? (
         <Alert color="orange" role="alert" mb="md" icon={<IconAlertTriangle aria-hidden />}>
