@@ -164,7 +164,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
     );
     const { dataDir } = config;
     const imports = await openImports({ database, ingest: archive.ingest, room: archive.room, dataDir });
-    const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir });
+    const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir, log });
     const asking = { config: config.dicom, certificates, devices };
     const carrying = { ...asking, archive, renderer, audit, log };
     const carrier = askAfterSending(eitherWay(dimseCarrier(carrying), webCarrier(carrying)), {

@@ -7,7 +7,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fault, type FaultCode } from '@lightbox/core/base/fault.ts';
+import type { FastifyBaseLogger } from 'fastify';
+import { asFault, Fault, type FaultCode } from '@lightbox/core/base/fault.ts';
 import type { Database } from '../../platform/database.ts';
 import { planIso } from '../../platform/iso9660.ts';
 import type { Pieces } from '../../platform/outgoing.ts';
@@ -65,9 +66,10 @@ export interface ExportsParts {
   readonly retrieve: Retrieve;
   readonly renderer: Renderer;
   readonly dataDir: string;
+  readonly log: FastifyBaseLogger;
 }
 
-export async function openExports({ database, dataDir, ...parts }: ExportsParts): Promise<Exports> {
+export async function openExports({ database, dataDir, log, ...parts }: ExportsParts): Promise<Exports> {
   const { pool } = database;
   const folder = join(dataDir, 'outgoing');
   // Left behind by a crash.
@@ -154,12 +156,19 @@ export async function openExports({ database, dataDir, ...parts }: ExportsParts)
           let whole = false;
           async function* pieces(): Pieces {
             let told = performance.now();
-            for await (const piece of content) {
-              yield piece;
-              sent += piece.length;
-              if (performance.now() - told < TELL_MS) continue;
-              told = performance.now();
-              await tell(id, 'sending', sent);
+            try {
+              for await (const piece of content) {
+                yield piece;
+                sent += piece.length;
+                if (performance.now() - told < TELL_MS) continue;
+                told = performance.now();
+                await tell(id, 'sending', sent);
+              }
+            } catch (error) {
+              // Who asked sees only that the body ends.
+              const { code, facts } = asFault(error);
+              log.warn({ code, facts, sent }, 'an export broke off');
+              throw error;
             }
             whole = true;
           }

@@ -149,7 +149,7 @@ beforeAll(async () => {
   const { archive, database, dataDir } = box;
   const context = {
     ...{ archive, config: { dataDir } },
-    exports: await openExports({ database, retrieve: archive.retrieve, renderer, dataDir }),
+    exports: await openExports({ database, retrieve: archive.retrieve, renderer, dataDir, log }),
     audit: { record: (entry: AuditEntry) => trail.push(entry), flush: () => Promise.resolve() },
   } as unknown as ApiContext;
   exportRoutes(app, context);
