@@ -188,6 +188,7 @@ describeWith(['chromium', 'findscu'], 'the pages in a real browser', () => {
       'commitments',
       'archives',
       'transfers',
+      'tasks',
       'status',
       'account',
       `studies/${study}`,

@@ -24,6 +24,8 @@ export class ApiProblem extends Error {
 export interface RequestOptions {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly body?: unknown;
+  /** Of the body; default JSON. */
+  readonly type?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -32,7 +34,7 @@ export const SESSION_EVENT = 'lightbox:session';
 
 /** @throws ApiProblem; code `NETWORK` (status 0) when no answer came. An abort is rethrown as it is. */
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
-  const { method = 'GET', body, signal } = options;
+  const { method = 'GET', body, type = 'application/json', signal } = options;
   let response: Response;
   try {
     response = await fetch(path, {
@@ -40,7 +42,7 @@ export async function send(path: string, options: RequestOptions = {}): Promise<
       credentials: 'same-origin',
       headers: {
         accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { 'content-type': type }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal ? { signal } : {}),

@@ -67,6 +67,11 @@ const insideRoutes = [
   }),
   createRoute({
     getParentRoute: () => inside,
+    path: '/tasks',
+    component: lazy(() => import('./tasks-route.tsx'), 'TasksRoute'),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
     path: '/devices',
     component: lazy(() => import('../admin/devices-page.tsx'), 'DevicesPage'),
   }),

@@ -30,6 +30,7 @@ const DAILY = [
   { to: '/import', key: 'import', right: 'study.store' },
   { to: '/archives', key: 'archives', right: 'remote.search' },
   { to: '/transfers', key: 'transfers', right: 'transfer.manage' },
+  { to: '/tasks', key: 'tasks', right: 'workitem.view' },
 ] as const;
 
 /** What administrators look after: in a menu, so that the bar fits a small screen in every language. */

@@ -28,7 +28,7 @@ const PAGES = [
     '/keys',
     '/audit',
   ],
-  ...['/quarantine', '/commitments', '/status', '/account', '/archives', '/transfers', '/rules'],
+  ...['/quarantine', '/commitments', '/status', '/account', '/archives', '/transfers', '/tasks', '/rules'],
 ];
 
 export async function webDoor(app: HttpApp): Promise<void> {
