@@ -20,8 +20,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dataSet } from '@lightbox/core/dicom/element.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
 import { writeDataSet } from '@lightbox/core/dicom/write.ts';
+import { createLog } from '../../platform/log.ts';
+import { BlobReader } from '../blobs.ts';
 import { openTestArchive, type TestArchive } from '../testing.ts';
 import type { IngestForm, IngestOutcome, InstanceRef } from '../types.ts';
+import { DiskPacks, type PackStore } from './store.ts';
+import { type NewPack, PackWriter } from './write.ts';
 
 const CT = '1.2.840.10008.5.1.4.1.1.2';
 const STUDY = '1.2.3';
@@ -211,6 +215,95 @@ describe('What is damaged or lies aside', () => {
     expect(await keep(1, 1, 'Somebody^Else')).toMatchObject({ status: 'conflict' });
     expect(await box.archive.stats()).toMatchObject({ conflicts: 1, quarantined: 1 });
     expect(await box.archive.verify()).toMatchObject({ objects: 3, ...WHOLE });
+  });
+});
+
+describe('A pack nobody may depend on', () => {
+  /** The writer of packs on a disk of ours, with what happens while it reads and writes. */
+  async function write(
+    store: PackStore,
+    meanwhile: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<number> {
+    const { database } = box;
+    const blobs = new BlobReader((blob) => join(box.dataDir, 'journal', `${blob.slice(8)}.lbj`));
+    const log = createLog({ logLevel: 'silent' });
+    const diskFailed = (cause: unknown): never => {
+      throw cause;
+    };
+    const writer = new PackWriter({ database, blobs, store, log, pace: meanwhile, diskFailed });
+    const { rows } = await database.pool.query<{ id: string; sop_uid: string }>(
+      'SELECT id, sop_uid FROM instance',
+    );
+    const items = (await refs()).map((ref) => ({
+      ...{ table: 'instance' as const, id: rows.find((row) => row.sop_uid === ref.sopUid)!.id },
+      ...{ place: ref, sha256: ref.sha256 },
+      object: { kind: 'object' as const, sopUid: ref.sopUid, receivedAt: new Date().toISOString(), source },
+    }));
+    const pack: NewPack = {
+      kind: 'series',
+      items,
+      replaces: [],
+      metadata: () => Promise.resolve(Buffer.from('{}')),
+    };
+    return writer.write(pack, new AbortController().signal).finally(() => blobs.close());
+  }
+
+  async function demandNothingHappened(): Promise<void> {
+    expect(packs()).toEqual([]);
+    expect(readdirSync(join(box.dataDir, 'packs', 'incoming'))).toEqual([]);
+    const { rows } = await box.database.pool.query(
+      'SELECT name FROM pack UNION ALL SELECT segment FROM journal_spent',
+    );
+    expect(rows).toEqual([]);
+    expect(new Set((await refs()).map((ref) => ref.blob.split('/')[0]))).toEqual(new Set(['journal']));
+    await demandEqual();
+  }
+
+  it.each(['pack.zip', 'metadata.json.gz'] as const)(
+    'is thrown away when the disk changed a bit of %s',
+    async (bad) => {
+      for (let number = 1; number <= 3; number += 1) await keep(number);
+      const honest = await DiskPacks.open(box.dataDir);
+      const lying: PackStore = {
+        async draft(name) {
+          const draft = await honest.draft(name);
+          return {
+            ...draft,
+            async write(part, pieces) {
+              await draft.write(part, pieces);
+              // The time in a header: nothing but the hash of the whole can tell.
+              if (part === bad)
+                flip(join(box.dataDir, 'packs', 'incoming', name, part), part === 'pack.zip' ? 11 : 1);
+            },
+          };
+        },
+        open: (name, part) => honest.open(name, part),
+        remove: (name) => honest.remove(name),
+        names: () => honest.names(),
+        sweep: (olderThanMs, inUse) => honest.sweep(olderThanMs, inUse),
+      };
+      await expect(write(lying)).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
+      await demandNothingHappened();
+    },
+  );
+
+  it('changes nothing when an object moved while it was written', async () => {
+    for (let number = 1; number <= 3; number += 1) await keep(number);
+    const { pool } = box.database;
+    const move = (away: string): Promise<unknown> =>
+      pool.query(`UPDATE instance SET blob = blob || $1 WHERE sop_uid = $2`, [away, sopOf(2)]);
+    let moved = false;
+    const meanwhile = async (): Promise<void> => {
+      if (!moved) await move('x');
+      moved = true;
+    };
+    await expect(write(await DiskPacks.open(box.dataDir), meanwhile)).rejects.toMatchObject({
+      code: 'PACK_MOVED',
+    });
+    await pool.query(`UPDATE instance SET blob = left(blob, -1) WHERE sop_uid = $1`, [sopOf(2)]);
+    await demandNothingHappened();
+    expect(await write(await DiskPacks.open(box.dataDir))).toBeGreaterThan(15_000);
+    expect(packs()).toHaveLength(1);
   });
 });
 

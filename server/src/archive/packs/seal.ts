@@ -138,7 +138,9 @@ export class Sealer {
       if (isFull(error)) return this.#noRoom();
       const waits = Math.min((this.#held.get(seriesFk)?.waits ?? HELD_MS / 2) * 2, HELD_AT_MOST_MS);
       this.#held.set(seriesFk, { until: performance.now() + waits, waits });
-      this.#parts.log.error(
+      // Moved: somebody corrected the study meanwhile.
+      const level = error instanceof Fault && error.code === 'PACK_MOVED' ? 'info' : 'error';
+      this.#parts.log[level](
         { err: error, series: seriesFk },
         'a series could not be sealed; tried again later',
       );
