@@ -460,6 +460,8 @@ export const BoundCertificate = z.discriminatedUnion('by', [
   z.object({ by: z.literal('fingerprint'), fingerprint: Fingerprint }),
   z.object({ by: z.literal('subject'), subject: z.string().min(1).max(500), authority: Fingerprint }),
 ]);
+/** In which form a device gets images; compressed ones are without loss. */
+export const SendForm = z.enum(['stored', 'uncompressed', 'jpeg-ls', 'jpeg2000', 'htj2k', 'rle']);
 /** Its DICOMweb service: the URL before `/studies`. The secret comes in and never goes out. */
 export const WebAddress = z.object({
   url: z
@@ -498,6 +500,7 @@ export const DeviceInput = z.object({
   offers: z.array(DeviceOffer).default(['store']),
   /** Objects travel to it and from it by DICOMweb; null: by DIMSE. */
   dicomweb: WebAddress.nullable().default(null),
+  sendAs: SendForm.default('stored'),
 });
 export const Device = DeviceInput.extend({
   id: z.string(),

@@ -15,6 +15,7 @@ const device = (aeTitle: string): Omit<Device, 'id'> => ({
     calledAes: [],
     offers: [],
     dicomweb: undefined,
+    sendAs: 'stored',
   },
 });
 const call = (callingAe: string) => ({

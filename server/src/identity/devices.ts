@@ -27,6 +27,7 @@ import {
   type IdentityWanted,
   type Principal,
   type RefusedDevice,
+  type SendForm,
   type WebAddress,
 } from './types.ts';
 
@@ -61,6 +62,7 @@ interface DeviceRow {
   identity: string;
   called_aes: string[];
   offers: DeviceOffer[];
+  send_as: SendForm;
   web_url: string | null;
   web_auth: WebAddress['auth'];
   web_user: string;
@@ -264,6 +266,7 @@ export async function openDevices(options: {
         dicomweb?.auth ?? 'none',
         dicomweb?.user ?? '',
         secret,
+        device.sendAs,
       ];
       const { rows } = await database.pool
         .query<DeviceRow>(
@@ -346,6 +349,7 @@ const fromRow = (row: DeviceRow): Device => ({
   identity: IDENTITY_WANTED.find((one) => one === row.identity) ?? ('verified' satisfies IdentityWanted),
   calledAes: row.called_aes,
   offers: row.offers,
+  sendAs: row.send_as,
   dicomweb:
     row.web_url === null
       ? undefined
@@ -388,7 +392,7 @@ export function isBound(bound: BoundCertificate, { certificate }: Channel): bool
 const COLUMNS = [
   ...['id', 'ae_title', 'description', 'host', 'port', 'check_address', 'verbs', 'tls', 'tls_only'],
   ...['certificate_fingerprint', 'certificate_subject', 'certificate_authority', 'identity', 'called_aes'],
-  ...['offers', 'web_url', 'web_auth', 'web_user', 'web_secret'],
+  ...['offers', 'web_url', 'web_auth', 'web_user', 'web_secret', 'send_as'],
 ];
 const DEVICE_COLUMNS = COLUMNS.join(', ');
 const DEVICE_VALUES = COLUMNS.map((_, index) => `$${index + 1}`).join(', ');

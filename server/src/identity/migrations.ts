@@ -228,4 +228,11 @@ export const identityMigrations: Migrations = {
           ADD web_secret text NOT NULL DEFAULT ''`.execute(db);
     },
   },
+  '0207_device_send_as': {
+    async up(db) {
+      await sql`
+        ALTER TABLE device ADD send_as text NOT NULL DEFAULT 'stored'
+          CHECK (send_as IN ('stored', 'uncompressed', 'jpeg-ls', 'jpeg2000', 'htj2k', 'rle'))`.execute(db);
+    },
+  },
 };

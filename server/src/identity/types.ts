@@ -85,7 +85,12 @@ export interface Device {
   readonly calledAes: readonly string[];
   /** Its DICOMweb service; then objects travel to it and from it by HTTP. undefined: by DIMSE. */
   readonly dicomweb: WebAddress | undefined;
+  readonly sendAs: SendForm;
 }
+
+/** In which form a device gets images: as they are kept, uncompressed, or compressed without loss. */
+export const SEND_FORMS = ['stored', 'uncompressed', 'jpeg-ls', 'jpeg2000', 'htj2k', 'rle'] as const;
+export type SendForm = (typeof SEND_FORMS)[number];
 
 export const WEB_AUTHS = ['none', 'basic', 'bearer'] as const;
 

@@ -7,6 +7,7 @@ import {
   Group,
   Modal,
   NumberInput,
+  Select,
   Stack,
   Table,
   Text,
@@ -15,7 +16,7 @@ import {
 } from '@mantine/core';
 import { IconPlugConnected, IconPlus } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { AeTitle, DeviceOffer, DeviceVerb } from '@lightbox/core/contract/api.ts';
+import { AeTitle, DeviceOffer, DeviceVerb, SendForm } from '@lightbox/core/contract/api.ts';
 import { useEffect, useState, type FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import {
@@ -49,6 +50,7 @@ const NEW: DeviceDraft = {
   calledAes: [],
   offers: ['store'],
   dicomweb: null,
+  sendAs: 'stored',
 };
 
 interface Edited {
@@ -347,6 +349,14 @@ function DeviceForm(props: {
               ))}
             </Stack>
           </Checkbox.Group>
+          <Select
+            label={t('devices.sendAs')}
+            description={t('devices.sendAsHint')}
+            data={SendForm.options.map((value) => ({ value, label: t(`devices.form.${value}`) }))}
+            allowDeselect={false}
+            value={draft.sendAs}
+            onChange={(value) => set({ sendAs: SendForm.options.find((one) => one === value) ?? 'stored' })}
+          />
           <DeviceWeb draft={draft} hasSecret={props.hasSecret === true} onChange={set} />
           <DeviceSecurity draft={draft} onChange={set} />
           <ProblemAlert error={save.error ?? remove.error} />

@@ -22,7 +22,7 @@ const NOBODY: CommitmentPort = {
 export const device = (aeTitle: string): Device => ({
   ...{ id: aeTitle, aeTitle, description: '', host: '192.0.2.1', port: 104, checkAddress: false },
   ...{ verbs: ['commit'], tls: false, tlsOnly: false, certificate: undefined, identity: 'optional' },
-  ...{ calledAes: [], offers: [], dicomweb: undefined },
+  ...{ calledAes: [], offers: [], dicomweb: undefined, sendAs: 'stored' },
   offers: [],
 });
 

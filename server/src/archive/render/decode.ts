@@ -51,6 +51,18 @@ async function codecs(): Promise<CodecModule> {
   return found;
 }
 
+/** Runs one call into the library. What is left in its memory after a trap is not known: the next one begins with a fresh one. */
+export async function withCodecs<T>(work: (library: CodecModule) => T, codec: PixelCodec): Promise<T> {
+  const library = await codecs();
+  try {
+    return work(library);
+  } catch (cause) {
+    library.NativeCodecs.release();
+    loaded = undefined;
+    throw new Fault('PIXELS_BROKEN', { codec, reason: String((cause as Error).message).slice(0, 80) });
+  }
+}
+
 /** @throws Fault PIXELS_BROKEN, PIXELS_UNSUPPORTED. */
 export async function decodeFrame(
   bytes: Uint8Array,
@@ -174,7 +186,7 @@ async function byCharls(bytes: Uint8Array): Promise<Uint8Array> {
  *
  * @param planar  How `decoded` is.
  */
-function arranged(decoded: Uint8Array, image: ImagePixel, planar: boolean): Uint8Array {
+export function arranged(decoded: Uint8Array, image: ImagePixel, planar: boolean): Uint8Array {
   const pixels = image.rows * image.columns;
   if (image.bitsAllocated === 1) {
     if (decoded.length < pixels) return decoded;

@@ -18,6 +18,7 @@ import { Outgoing, type Pieces } from '../../platform/outgoing.ts';
 import type { InstanceRef, Retrieve } from '../types.ts';
 import { DECODABLE } from './decode.ts';
 import { profileOf } from './icc.ts';
+import { isImage, losslessCodecOf } from './lossless.ts';
 import { isOdd } from './odd.ts';
 import type { JobResult } from './job.ts';
 import { drawPicture } from './picture.ts';
@@ -32,7 +33,7 @@ import {
 } from './source.ts';
 import { createThumbnails } from './thumbnails.ts';
 import { editedFrame, editedSource } from './pixel-edit.ts';
-import { transcodeObject, writtenObject } from './transcode.ts';
+import { compressedObject, transcodeObject, type WrittenObject, writtenObject } from './transcode.ts';
 import { withoutBulk } from './without-bulk.ts';
 import type { FrameBytes, Picture, Renderer, RenderOptions } from './types.ts';
 
@@ -55,6 +56,9 @@ const canProduceFrames = (ref: InstanceRef, uid: string): boolean =>
 /** Objects in their own transfer syntax, or uncompressed in either way of writing elements. */
 const canProduceObject = (ref: InstanceRef, uid: string): boolean =>
   uid === ref.transferSyntaxUid || ((uid === EXPLICIT_LE || uid === IMPLICIT_LE) && canDecode(ref));
+
+const canCompress = (ref: InstanceRef, uid: string): boolean =>
+  losslessCodecOf(uid) !== undefined && uid !== ref.transferSyntaxUid && isImage(ref) && canDecode(ref);
 
 const PLAIN: ReadonlySet<string> = new Set([EXPLICIT_LE, IMPLICIT_LE]);
 
@@ -95,6 +99,17 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       read: (start, end) => source.read(start - shift, end - shift),
       stream: (start, end) => source.stream(start - shift, end - shift),
     };
+  }
+
+  async function compressed(ref: InstanceRef, wanted: string): Promise<WrittenObject> {
+    const encode = losslessCodecOf(wanted);
+    if (!encode || !canCompress(ref, wanted)) throw refuse(ref);
+    const source = await openSource(retrieve, ref);
+    const image = imagePixel(source.dataSet);
+    return compressedObject(source, wanted, async (index) => {
+      const bytes = toLittleEndian(source, await frameBytes(source, index));
+      return pool.run({ bytes, codec: source.syntax.codec, image, encode, show: undefined });
+    });
   }
 
   async function frame(ref: InstanceRef, index: number, wanted: string): Promise<FrameBytes> {
@@ -172,6 +187,7 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
         const pieces = kept instanceof Outgoing ? kept.pieces() : piecesOf(kept);
         return odd && readingSyntax(wanted).deflated ? padded(pieces) : pieces;
       }
+      if (canCompress(ref, wanted)) return withoutMeta((await compressed(ref, wanted)).open());
       if (!canProduceObject(ref, wanted)) throw refuse(ref);
       const source = await openSource(retrieve, ref);
       const file = await transcodeObject(source, wanted, (index) => decode(source, index, false));
@@ -183,6 +199,8 @@ export function createRenderer({ retrieve, log, dataDir, ...poolOptions }: Rende
       const source = withoutBulk(await openSource(retrieve, ref));
       return withoutMeta(await transcodeObject(source, wanted, () => Promise.reject(refuse(ref))));
     },
+    compressed,
+    canCompress,
     canWriteHeader,
     canDecode,
     canProduceFrames,

@@ -24,6 +24,8 @@ const MAX_VALUE_BYTES = 0xfffffffe;
 /** Tables of fragments that are no more (PS3.3 §C.7.6.3.1.8). */
 const FRAGMENT_TABLES: readonly Tag[] = [Tags.ExtendedOffsetTable, Tags.ExtendedOffsetTableLengths];
 
+const ITEM = 0xfffee000;
+const ITEM_HEADER = 8;
 const SEQUENCE_END = 0xfffee0dd;
 
 type Decode = (index: number) => Promise<JobResult>;
@@ -67,6 +69,70 @@ export async function writtenObject(
     dataSet = describing(dataSet, first.image, source.syntax);
     streamed.set(Tags.PixelData, decoded(first, source.frames.frameCount, decode));
   }
+  return assembled(source, dataSet, streamed, wanted);
+}
+
+/** More than this is not compressed: an object is compressed as a whole before anything of it goes out. */
+const MAX_COMPRESSED_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The Part 10 file with its frames compressed, each a fragment of its own. All of them are ready, and proven to be the same pixels,
+ * before the first byte goes out.
+ *
+ * @param encode  Gives one frame compressed.
+ * @throws Fault DICOM_UID, PIXELS_NONE; TOO_LARGE when more than 64 MiB come out; and what `encode` throws.
+ */
+export async function compressedObject(
+  source: WritableSource,
+  wanted: string,
+  encode: Decode,
+): Promise<WrittenObject> {
+  const frameCount = source.frames?.frameCount ?? 0;
+  const frames: Uint8Array[] = [];
+  let bytes = 0;
+  let image: JobResult['image'] | undefined;
+  for (let index = 0; index < frameCount; index += 1) {
+    const frame = await encode(index);
+    image ??= frame.image;
+    bytes += frame.bytes.length;
+    if (bytes > MAX_COMPRESSED_BYTES) throw new Fault('TOO_LARGE', { bytes, limit: MAX_COMPRESSED_BYTES });
+    frames.push(frame.bytes);
+  }
+  if (!image) throw new Fault('PIXELS_NONE');
+  const pieces = encapsulated(frames);
+  const dataSet = describing(source.dataSet, image, source.syntax, 'OB');
+  const pixels: Streamed = {
+    ...{ vr: 'OB', fragments: true, bytes: pieces.reduce((sum, piece) => sum + piece.length, 0) },
+    async *open() {
+      yield* await Promise.resolve(pieces);
+    },
+  };
+  return assembled(source, dataSet, new Map([[Tags.PixelData, pixels]]), wanted);
+}
+
+/** Items: the Basic Offset Table, empty for one frame, then a fragment for each (PS3.5 §A.4). */
+function encapsulated(frames: readonly Uint8Array[]): Uint8Array[] {
+  const even = ({ length }: Uint8Array): number => length + (length % 2);
+  const table = Buffer.alloc(frames.length === 1 ? 0 : frames.length * 4);
+  let offset = 0;
+  if (frames.length > 1)
+    for (const [at, frame] of frames.entries()) {
+      table.writeUInt32LE(offset, at * 4);
+      offset += ITEM_HEADER + even(frame);
+    }
+  return [table, ...frames].flatMap((bytes) => [
+    elementHeader(ITEM, 'UN', even(bytes), IMPLICIT_LE),
+    bytes,
+    ...(bytes.length % 2 === 0 ? [] : [Uint8Array.of(0)]),
+  ]);
+}
+
+async function assembled(
+  source: WritableSource,
+  dataSet: DataSet,
+  streamed: Map<Tag, Streamed>,
+  wanted: string,
+): Promise<WrittenObject> {
   for (const element of dataSet.elements.values())
     if (element.bulk && !streamed.has(element.tag)) streamed.set(element.tag, asKept(source, element));
   for (const { bytes } of streamed.values())
@@ -163,11 +229,15 @@ function asKept(source: WritableSource, element: Element): Streamed {
   };
 }
 
-/** What the header has to say about pixels that are no longer compressed. */
-function describing(ds: DataSet, image: JobResult['image'], { codec }: TransferSyntax): DataSet {
+/** What the header has to say about pixels that are no longer compressed, or in another way. */
+function describing(
+  ds: DataSet,
+  image: JobResult['image'],
+  { codec }: TransferSyntax,
+  vr: Vr = image.bitsAllocated > 8 ? 'OW' : 'OB',
+): DataSet {
   const kept = new Map(ds.elements);
   for (const tag of FRAGMENT_TABLES) kept.delete(tag);
-  const vr = image.bitsAllocated > 8 ? 'OW' : 'OB';
   const elements: Element[] = [{ tag: Tags.PixelData, vr }];
   if (image.samples > 1)
     elements.push(

@@ -75,13 +75,22 @@ export interface Renderer {
    */
   rewritten(ref: InstanceRef, transferSyntaxUid: string, change: Rewriting): Promise<WrittenObject>;
   /**
-   * The data set alone, as a C-STORE carries it: as kept in its own transfer syntax, else written anew. Written anew with even
+   * The data set alone, as a C-STORE carries it: as kept in its own transfer syntax, else written anew, compressed where that is asked
+   * for and `canCompress`. Written anew with even
    * lengths where it has an odd one, if it is uncompressed. Each piece is valid until the next is asked for. Throws as `rendered`
    * before the first piece.
    */
   dataSet(ref: InstanceRef, transferSyntaxUid: string): Promise<Pieces>;
   /** The same without bulk data (PS3.4 §Z.1.3), in any transfer syntax that `canWriteHeader` names. */
   dataSetWithoutBulk(ref: InstanceRef, transferSyntaxUid: string): Promise<Pieces>;
+  /**
+   * The Part 10 file compressed without loss for a peer: JPEG-LS, JPEG 2000, HTJ2K or RLE. Proven by decoding before it is given.
+   *
+   * @throws Fault PIXELS_UNSUPPORTED, PIXELS_BROKEN, PIXELS_NONE, RENDER_TIMEOUT, BUSY, TOO_LARGE (beyond 64 MiB).
+   */
+  compressed(ref: InstanceRef, transferSyntaxUid: string): Promise<WrittenObject>;
+  /** Whether that may be tried. */
+  canCompress(ref: InstanceRef, transferSyntaxUid: string): boolean;
   /** Whether elements that are no pixels can be written so: little endian and not deflated. */
   canWriteHeader(transferSyntaxUid: string): boolean;
   /** Whether there is a codec for its transfer syntax. */

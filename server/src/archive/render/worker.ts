@@ -9,11 +9,15 @@ import { paletteToRgb, toRgb, withPalette } from '@lightbox/core/pixel/colour.ts
 import { grey } from '@lightbox/core/pixel/grey.ts';
 import { unpack } from '@lightbox/core/pixel/samples.ts';
 import { decodeFrame, type DecodedFrame, uncompressed } from './decode.ts';
+import { encodeFrame } from './encode.ts';
 import type { Job, JobAnswer } from './job.ts';
 
 async function run(job: Job): Promise<DecodedFrame & { readonly channels: 1 | 3 }> {
   const decoded = await decodeFrame(job.bytes, job.codec, job.image);
-  if (!job.show) return { ...uncompressed(decoded, job.codec), channels: 1 };
+  if (!job.show) {
+    const plain = uncompressed(decoded, job.codec);
+    return { ...(job.encode ? await encodeFrame(plain, job.encode) : plain), channels: 1 };
+  }
   const { image } = decoded;
   const samples = unpack(decoded.bytes, image);
   if (image.samples === 3) return { bytes: toRgb(samples, image), image, channels: 3 };

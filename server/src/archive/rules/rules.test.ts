@@ -38,7 +38,7 @@ const device = (aeTitle: string, ...offers: DeviceOffer[]): Device => ({
     checkAddress: false,
   },
   ...{ verbs: [], offers, tls: false, tlsOnly: false, certificate: undefined },
-  ...{ identity: 'optional' as const, calledAes: [], dicomweb: undefined },
+  ...{ identity: 'optional' as const, calledAes: [], dicomweb: undefined, sendAs: 'stored' },
 });
 
 let box: TestArchive;

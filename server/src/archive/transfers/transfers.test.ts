@@ -24,7 +24,7 @@ const log = createLog({ logLevel: 'silent' });
 const device = (id: string): Device => ({
   ...{ id, aeTitle: id.toUpperCase(), description: '', host: '192.0.2.1', port: 104, checkAddress: false },
   ...{ verbs: [], offers: ['store', 'archive'], tls: false, tlsOnly: false, certificate: undefined },
-  ...{ identity: 'optional', calledAes: [], dicomweb: undefined },
+  ...{ identity: 'optional', calledAes: [], dicomweb: undefined, sendAs: 'stored' },
 });
 const by = { kind: 'user', id: 'u1', name: 'Reader' } as const;
 

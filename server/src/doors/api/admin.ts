@@ -223,6 +223,7 @@ const deviceOf = (device: KnownDevice): z.output<typeof Device> => ({
   ...{ checkAddress: device.checkAddress, verbs: [...device.verbs] },
   offers: [...device.offers],
   dicomweb: device.dicomweb ?? null,
+  sendAs: device.sendAs,
 });
 
 const draftOf = (input: z.output<typeof DeviceInput>): DeviceDraft => ({

@@ -5,7 +5,9 @@ import { contextGroups } from './move.ts';
 const EXPLICIT = '1.2.840.10008.1.2.1';
 const IMPLICIT = '1.2.840.10008.1.2';
 const JPEG = '1.2.840.10008.1.2.4.70';
-const ref = (sopClassUid: string, transferSyntaxUid: string) => ({ sopClassUid, transferSyntaxUid });
+const ref = (sopClassUid: string, transferSyntaxUid: string) => ({
+  ...{ sopClassUid, transferSyntaxUid, rows: 16, frameCount: 1 },
+});
 
 describe('contextGroups', () => {
   it('proposes what the objects have and what they can be decoded to, each in a context of its own', () => {
@@ -18,6 +20,14 @@ describe('contextGroups', () => {
       ['1.2', EXPLICIT],
       ['1.2', IMPLICIT],
     ]);
+  });
+
+  it('proposes what a peer is to get compressed, for images alone', () => {
+    const document = { ...ref('1.3', EXPLICIT), rows: undefined, frameCount: 0 };
+    const [group] = contextGroups([ref('1.1', EXPLICIT), document], 'jpeg-ls');
+    const proposed = group?.contexts.map((one) => [one.sopClassUid, ...one.transferSyntaxUids]);
+    expect(proposed).toContainEqual(['1.1', '1.2.840.10008.1.2.4.80']);
+    expect(proposed).not.toContainEqual(['1.3', '1.2.840.10008.1.2.4.80']);
   });
 
   it('splits what one association cannot propose, and keeps a class together', () => {

@@ -6,12 +6,13 @@
  */
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { EXPLICIT_LE, IMPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { isImage, syntaxOfForm } from '../../archive/render/lossless.ts';
 import type { InstanceRef } from '../../archive/types.ts';
-import type { Device } from '../../identity/types.ts';
+import type { Device, SendForm } from '../../identity/types.ts';
 import { DimseClient } from './client.ts';
 import type { DoorParts } from './door.ts';
 import type { Route } from './retrieve.ts';
-import { syntaxToSend } from './retrieve-syntax.ts';
+import { prepared } from './retrieve-syntax.ts';
 import { dialOf } from './tls-client.ts';
 
 const MAX_CONTEXTS = 128;
@@ -30,12 +31,15 @@ interface Group {
  * several groups.
  */
 export function contextGroups(
-  refs: readonly Pick<InstanceRef, 'sopClassUid' | 'transferSyntaxUid'>[],
+  refs: readonly Pick<InstanceRef, 'sopClassUid' | 'transferSyntaxUid' | 'rows' | 'frameCount'>[],
+  form: SendForm = 'stored',
 ): Group[] {
   const syntaxes = new Map<string, Set<string>>();
-  for (const { sopClassUid, transferSyntaxUid } of refs) {
-    const found = syntaxes.get(sopClassUid) ?? new Set<string>();
-    syntaxes.set(sopClassUid, found.add(transferSyntaxUid));
+  const compressed = syntaxOfForm(form);
+  for (const ref of refs) {
+    const found = syntaxes.get(ref.sopClassUid) ?? new Set<string>();
+    if (compressed !== undefined && isImage(ref)) found.add(compressed);
+    syntaxes.set(ref.sopClassUid, found.add(ref.transferSyntaxUid));
   }
   const groups: Group[] = [];
   for (const [sopClassUid, kept] of syntaxes) {
@@ -69,7 +73,7 @@ export function routeTo(
   parts: Pick<DoorParts, 'config' | 'renderer' | 'certificates' | 'log'>,
   { device, callingAe, originator }: MoveOptions,
 ): RouteTo {
-  const { config, renderer, log } = parts;
+  const { config, log } = parts;
   let groups: Group[] = [];
   let client: DimseClient | undefined;
   let open: Group | undefined;
@@ -121,10 +125,10 @@ export function routeTo(
       return dead;
     }
     try {
-      const transferSyntax = syntaxToSend(renderer, ref, to.transferSyntaxesOf(ref.sopClassUid), false);
-      if (transferSyntax === undefined) return new Fault('DIMSE_NO_CONTEXT', { sopClass: ref.sopClassUid });
+      const ready = await prepared(parts, ref, to.transferSyntaxesOf(ref.sopClassUid), device.sendAs);
+      if (!ready) return new Fault('DIMSE_NO_CONTEXT', { sopClass: ref.sopClassUid });
+      const { transferSyntax, dataSet } = ready;
       const object = { sopClassUid: ref.sopClassUid, sopInstanceUid: ref.sopUid };
-      const dataSet = await renderer.dataSet(ref, transferSyntax);
       const { status } = await to.store(object, dataSet, { transferSyntax, originator });
       broken = 0;
       return status;
@@ -144,7 +148,7 @@ export function routeTo(
   return {
     width: 1,
     order(refs) {
-      groups = contextGroups(refs);
+      groups = contextGroups(refs, device.sendAs);
       return groups.length <= 1
         ? refs
         : groups.flatMap(({ classes }) => refs.filter(({ sopClassUid }) => classes.has(sopClassUid)));

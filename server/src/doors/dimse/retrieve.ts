@@ -120,9 +120,12 @@ export class RetrieveTask implements Task {
   }
 
   async #routeOf({ verb, withoutBulk }: RetrieveClass): Promise<Route> {
-    const { devices, renderer } = this.#parts;
+    const { devices } = this.#parts;
     const { peer, command } = this.#request;
-    if (verb === 'get') return routeBack(renderer, peer, this.#stores, withoutBulk);
+    if (verb === 'get') {
+      const form = (await devices.byAeTitle(peer.callingAe))?.sendAs ?? 'stored';
+      return routeBack(this.#parts, { peer, stores: this.#stores, withoutBulk, form });
+    }
     const device = await devices.byAeTitle(command.moveDestination ?? '');
     const { host, port } = device ?? {};
     if (!device || host === undefined || port === undefined)

@@ -12,11 +12,11 @@ import { pushTo, type PushParts } from './push.ts';
 export type CarrierParts = WebParts & FetchParts & Pick<PushParts, 'renderer'>;
 
 export function webCarrier(parts: CarrierParts): Carrier {
-  const { archive, renderer } = parts;
-  const pushing = { retrieve: archive.retrieve, renderer };
+  const { archive, renderer, log } = parts;
+  const pushing = { retrieve: archive.retrieve, renderer, log };
   return {
     send: async (device, objects, report, signal) =>
-      pushTo(pushing, webPeerOf(parts, device), objects, report, signal),
+      pushTo(pushing, webPeerOf(parts, device), objects, device.sendAs, report, signal),
     fetch: async (device, scope, _method, report, signal) =>
       fetchFrom(parts, webPeerOf(parts, device), device, scope, report, signal),
   };

@@ -7,9 +7,12 @@
 import { randomBytes } from 'node:crypto';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { EXPLICIT_LE } from '@lightbox/core/dicom/transfer-syntax.ts';
+import { wishedSyntax } from '../../../archive/render/lossless.ts';
 import type { Renderer } from '../../../archive/render/types.ts';
 import type { Carrier, ObjectResult } from '../../../archive/transfers/types.ts';
 import type { InstanceRef, Retrieve } from '../../../archive/types.ts';
+import type { SendForm } from '../../../identity/types.ts';
+import type { Log } from '../../../platform/log.ts';
 import { Outgoing, type Pieces } from '../../../platform/outgoing.ts';
 import { DICOM_JSON, exchange, jsonOf, refusal, type WebPeer } from './http.ts';
 import { NO_SUCH_SYNTAX, readStoreAnswer } from './store-answer.ts';
@@ -17,6 +20,7 @@ import { NO_SUCH_SYNTAX, readStoreAnswer } from './store-answer.ts';
 export interface PushParts {
   readonly retrieve: Retrieve;
   readonly renderer: Renderer;
+  readonly log: Log;
 }
 
 /** What a connection that breaks off costs at most, and how often progress is seen. One object may be larger. */
@@ -42,6 +46,7 @@ export async function pushTo(
   parts: PushParts,
   peer: WebPeer,
   objects: readonly InstanceRef[],
+  form: SendForm,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
@@ -80,7 +85,7 @@ export async function pushTo(
     }
   };
 
-  for await (const batch of batches(parts, objects, report)) {
+  for await (const batch of batches(parts, objects, form, report)) {
     if (signal.aborted) return;
     const answer = await sendBatch(peer, batch, signal);
     if (signal.aborted) return;
@@ -98,12 +103,17 @@ export async function pushTo(
 async function* batches(
   parts: PushParts,
   objects: readonly InstanceRef[],
+  form: SendForm,
   report: (ref: InstanceRef, result: ObjectResult) => void,
 ): AsyncGenerator<Outbound[]> {
   let batch: Outbound[] = [];
   let bytes = 0;
   for (const ref of objects) {
-    const one = await outbound(parts, ref, ref.transferSyntaxUid);
+    let one = await outbound(parts, ref, wishedSyntax(ref, form));
+    if (one instanceof Fault && form !== 'stored') {
+      parts.log.info({ code: one.code, form }, 'an object goes as it is kept to a peer');
+      one = await outbound(parts, ref, ref.transferSyntaxUid);
+    }
     if (one instanceof Fault) {
       report(ref, { fault: one });
       continue;
@@ -119,15 +129,19 @@ async function* batches(
   if (batch.length > 0) yield batch;
 }
 
-/** The Part 10 file as kept, or decoded. A Fault says why it cannot be given. */
+/** The Part 10 file as kept with its corrections, or decoded. A Fault says why it cannot be given. */
 async function outbound(parts: PushParts, ref: InstanceRef, wanted: string): Promise<Outbound | Fault> {
   const { retrieve, renderer } = parts;
-  if (wanted === ref.transferSyntaxUid)
-    return {
-      ...{ ref, transferSyntaxUid: wanted, bytes: ref.length },
-      open: () => piecesOf(retrieve.open(ref)),
-    };
+  if (wanted === ref.transferSyntaxUid) {
+    const served = await retrieve.served(ref);
+    const { bytes } = served;
+    return { ref, transferSyntaxUid: wanted, bytes, open: () => piecesOf(served.open()) };
+  }
   try {
+    if (renderer.canCompress(ref, wanted)) {
+      const { bytes, open } = await renderer.compressed(ref, wanted);
+      return { ref, transferSyntaxUid: wanted, bytes, open };
+    }
     const { bytes, open } = await renderer.rewritten(ref, wanted, { dataSet: await retrieve.header(ref) });
     return { ref, transferSyntaxUid: wanted, bytes, open };
   } catch (error) {
