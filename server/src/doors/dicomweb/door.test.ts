@@ -236,6 +236,30 @@ describe('WADO-RS objects (PS3.18 §10.4)', () => {
     const answer = await get(`/studies/${STUDY}`, 'multipart/related; type="application/dicom"');
     expect(answer.body.match(/Content-Type: application\/dicom/g)).toHaveLength(3);
   });
+  it('says by 206 that some objects are not there in the form asked for (§10.4.3.1)', async () => {
+    const study = '1.2.6';
+    // JPIP: the pixels are somewhere else, and nothing here decodes them.
+    const elsewhere = image(`${study}.1.2`, EXPLICIT_LE, study);
+    const at = elsewhere.indexOf(`${EXPLICIT_LE}\0`);
+    const jpip = Buffer.concat([
+      ...[elsewhere.subarray(0, at - 2), Buffer.from([22, 0]), Buffer.from('1.2.840.10008.1.2.4.94')],
+      elsewhere.subarray(at + 20),
+    ]);
+    jpip.writeUInt32LE(jpip.readUInt32LE(140) + 2, 140);
+    const stored = await post(multipart(image(`${study}.1.1`, EXPLICIT_LE, study), jpip));
+    expect(stored.statusCode, stored.body).toBe(200);
+    const whole = await get(
+      `/studies/${study}`,
+      'multipart/related; type="application/dicom"; transfer-syntax=*',
+    );
+    expect([whole.statusCode, whole.body.match(/Content-Location/g)?.length]).toEqual([200, 2]);
+    const some = `multipart/related; type="application/dicom"; transfer-syntax=${IMPLICIT_LE}`;
+    const part = await get(`/studies/${study}`, some);
+    expect([part.statusCode, part.body.match(/Content-Location/g)?.length]).toEqual([206, 1]);
+    expect((await get(`/studies/${study}/series/${study}.1/instances/${study}.1.2`, some)).statusCode).toBe(
+      406,
+    );
+  });
   it('answers 404 and 400', async () => {
     expect((await get('/studies/1.2.404', 'application/dicom')).statusCode).toBe(404);
     expect((await get('/studies/..%2Fetc', 'application/dicom')).statusCode).toBe(400);
