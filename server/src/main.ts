@@ -163,7 +163,9 @@ export async function start(config: Config, log: Log): Promise<Running> {
       (one) => one.close(),
     );
     const { dataDir } = config;
-    const imports = await openImports({ database, ingest: archive.ingest, room: archive.room, dataDir });
+    const imports = await openImports({
+      ...{ database, ingest: archive.ingest, overlays: archive.overlays, room: archive.room, dataDir },
+    });
     const exports = await openExports({ database, retrieve: archive.retrieve, renderer, dataDir, log });
     const asking = { config: config.dicom, certificates, devices };
     const carrying = { ...asking, archive, renderer, audit, log };

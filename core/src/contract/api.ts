@@ -187,7 +187,7 @@ const foreignPerson = {
   birthDate: z.string(),
   sex: z.string(),
 };
-export const ImportChoice = z.enum(['keep', 'same', 'skip']);
+export const ImportChoice = z.enum(['keep', 'same', 'local', 'skip']);
 export const ImportPatient = z.object({
   person: z.string(),
   ...foreignPerson,

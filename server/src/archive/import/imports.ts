@@ -15,8 +15,15 @@ import { items, uidValue } from '@lightbox/core/dicom/values.ts';
 import type { ParsedObject } from '@lightbox/core/dicom/parsed.ts';
 import { DicomReader } from '@lightbox/core/dicom/read.ts';
 import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import type { Tag } from '@lightbox/core/dicom/data-set.ts';
+import { composeEdits, type Edit, editsJson } from '@lightbox/core/dicom/edits.ts';
+import type { DicomJson } from '@lightbox/core/dicom/json.ts';
+import { parsePersonName } from '@lightbox/core/dicom/person-name.ts';
+import type { Vr } from '@lightbox/core/dicom/vr.ts';
 import type { Database } from '../../platform/database.ts';
-import { describeObject } from '../index/describe.ts';
+import { describeObject, patientKeyOf } from '../index/describe.ts';
+import { inForce } from '../overlays/history.ts';
+import type { Overlays } from '../overlays/overlays.ts';
 import type { Ingest, IngestOutcome, IngestSource } from '../types.ts';
 import { type Choice, choicesFor, compare, type MatchKind, type Person } from './reconcile.ts';
 
@@ -99,11 +106,18 @@ interface ObjectRow {
 export interface ImportsParts {
   readonly database: Database;
   readonly ingest: Ingest;
+  readonly overlays: Pick<Overlays, 'correct' | 'history'>;
   readonly room: () => Promise<{ readonly full: boolean }>;
   readonly dataDir: string;
 }
 
-export async function openImports({ database, ingest, room, dataDir }: ImportsParts): Promise<Imports> {
+export async function openImports({
+  database,
+  ingest,
+  overlays,
+  room,
+  dataDir,
+}: ImportsParts): Promise<Imports> {
   const { pool } = database;
   // What a crash interrupted is decided again: an object that is in the archive already is known there.
   await pool.query('UPDATE import_batch SET deciding = false WHERE deciding');
@@ -147,7 +161,10 @@ export async function openImports({ database, ingest, room, dataDir }: ImportsPa
       const { folded: _, ...shown } = patient;
       patients.push({
         ...{ person, ...shown, objects: objects.length, studies: studiesOf(objects), matches },
-        choices: choicesFor(matches.map((one) => one.kind)),
+        choices: choicesFor(
+          matches.map((one) => one.kind),
+          matches.filter(isSimilarHere).length,
+        ),
       });
     }
     const missing = await pool.query<{ count: string }>(
@@ -299,6 +316,8 @@ export async function openImports({ database, ingest, room, dataDir }: ImportsPa
           const choice = decisions.get(person);
           if (choice === undefined || !choices.includes(choice)) throw new Fault('IMPORT_UNDECIDED');
         }
+        for (const patient of preview.patients)
+          if (decisions.get(patient.person) === 'local') await fileUnder(overlays, patient, preview, source);
         return carryOut(id, source, rows, decisions);
       } catch (error) {
         await pool.query('UPDATE import_batch SET deciding = false WHERE id = $1', [id]);
@@ -310,6 +329,73 @@ export async function openImports({ database, ingest, room, dataDir }: ImportsPa
       await forget(id);
     },
   };
+}
+
+const isSimilarHere = ({ kind, studies }: LocalMatch): boolean => kind === 'similar' && studies > 0;
+
+/**
+ * Written down before the first object comes: none of them is ever found under the foreign number, whatever happens in between, and
+ * what comes of these studies later follows. The foreign number stays, as another one of the patient's.
+ *
+ * Source: IHE RAD TF-3 §4.59.4.1.3 (reconciled demographics), PS3.3 §C.2.2 (Other Patient IDs Sequence).
+ */
+async function fileUnder(
+  overlays: ImportsParts['overlays'],
+  patient: ForeignPatient,
+  preview: ImportPreview,
+  source: IngestSource,
+): Promise<void> {
+  const local = patient.matches.find(isSimilarHere);
+  if (!local) throw new Fault('IMPORT_UNDECIDED');
+  const edits = editsTo(patient, local);
+  for (const { studyUid } of patient.studies) {
+    const key = patientKeyOf(patient.id, patient.issuer, studyUid);
+    // Somebody else under the same number in the same study would be filed along.
+    const shared = preview.patients.some(
+      (other) =>
+        other.person !== patient.person &&
+        other.studies.some((one) => one.studyUid === studyUid) &&
+        patientKeyOf(other.id, other.issuer, studyUid) === key,
+    );
+    if (shared) throw new Fault('IMPORT_UNDECIDED', { what: 'two of one number in one study' });
+    const before = inForce(await overlays.history(studyUid)).filter((one) => one.patientKeys.includes(key));
+    const same = JSON.stringify(editsJson(edits));
+    if (before.some((one) => JSON.stringify(editsJson(one.edits)) === same)) continue;
+    if (before.length > 0) throw new Fault('OVERLAY_PATIENT', { patients: before.length });
+    await overlays.correct({
+      ...{
+        studyUid,
+        level: 'patient',
+        patientKeys: [key],
+        edits,
+        reason: 'Import: filed under a local patient',
+      },
+      author: { kind: 'import', id: source.by, name: source.name ?? source.by },
+    });
+  }
+}
+
+function editsTo(foreign: ForeignPatient, local: LocalMatch): Edit[] {
+  const set = (tag: Tag, vr: Vr, value: string): Edit => ({
+    ...{ op: 'set', tag, vr, value: value === '' ? [] : [value] },
+  });
+  const other: DicomJson = {
+    '00100020': { vr: 'LO', Value: [foreign.id] },
+    ...(foreign.issuer === '' ? {} : { '00100021': { vr: 'LO', Value: [foreign.issuer] } }),
+    '00100022': { vr: 'CS', Value: ['TEXT'] },
+  };
+  return composeEdits([
+    { op: 'set', tag: Tags.PatientName, vr: 'PN', value: [{ ...parsePersonName(local.name) }] },
+    set(Tags.PatientID, 'LO', local.id),
+    local.issuer === ''
+      ? { op: 'delete', tag: Tags.IssuerOfPatientID }
+      : set(Tags.IssuerOfPatientID, 'LO', local.issuer),
+    set(Tags.PatientBirthDate, 'DA', local.birthDate),
+    ...(local.sex === '' ? [] : [set(Tags.PatientSex, 'CS', local.sex)]),
+    ...(foreign.id === ''
+      ? []
+      : [{ op: 'set', tag: Tags.OtherPatientIDsSequence, vr: 'SQ', value: [other] } as const]),
+  ]);
 }
 
 async function refused(path: string, fault: Fault): Promise<StagedOutcome> {

@@ -25,8 +25,11 @@ export interface Person {
  */
 export type MatchKind = 'same' | 'conflict' | 'similar' | 'study';
 
-/** keep: as it names itself. same: it is the patient with that number here, whatever differs. skip: it is not taken. */
-export type Choice = 'keep' | 'same' | 'skip';
+/**
+ * keep: as it names itself. same: it is the patient with that number here, whatever differs. local: it is the one patient here with
+ * this name and birth date, and is filed under that one's number. skip: it is not taken.
+ */
+export type Choice = 'keep' | 'same' | 'local' | 'skip';
 
 /** One number, unless two issuers are named that differ; the index files objects by the same rule (`isSame` in resolve.ts). */
 export const sameNumber = (one: Person, other: Person): boolean =>
@@ -51,7 +54,10 @@ export function compare(one: Person, other: Person): MatchKind | undefined {
 }
 
 /** What may be decided. A study that lies here with somebody else cannot be taken at all: it would stand beside itself. */
-export function choicesFor(kinds: readonly MatchKind[]): readonly Choice[] {
+/** @param similarHere  Patients of this name and birth date that are here with another number. */
+export function choicesFor(kinds: readonly MatchKind[], similarHere = 0): readonly Choice[] {
   if (kinds.includes('study')) return ['skip'];
-  return kinds.includes('conflict') ? ['same', 'skip'] : ['keep', 'skip'];
+  if (kinds.includes('conflict')) return ['same', 'skip'];
+  // With two of them nobody could see which is meant; and who is here already is filed with itself.
+  return similarHere === 1 && !kinds.includes('same') ? ['keep', 'local', 'skip'] : ['keep', 'skip'];
 }

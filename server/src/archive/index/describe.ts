@@ -152,10 +152,11 @@ function requiredUid(ds: DataSet, tag: Tag): string {
 const column = (ds: DataSet, tag: Tag): string => cleanText(text(ds, tag) ?? '', LONGEST_TEXT);
 
 /** Identity: PatientID and its issuer; without an ID a patient is known only within one study. */
-export function patientKey(ds: DataSet, studyUid: string): string {
-  const patientId = column(ds, Tags.PatientID);
-  return patientId === '' ? `study ${studyUid}` : `id ${patientId}\\${column(ds, Tags.IssuerOfPatientID)}`;
-}
+export const patientKeyOf = (patientId: string, issuer: string, studyUid: string): string =>
+  patientId === '' ? `study ${studyUid}` : `id ${patientId}\\${issuer}`;
+
+export const patientKey = (ds: DataSet, studyUid: string): string =>
+  patientKeyOf(column(ds, Tags.PatientID), column(ds, Tags.IssuerOfPatientID), studyUid);
 
 function describePatient(ds: DataSet, studyUid: string): PatientEntry {
   const patientId = column(ds, Tags.PatientID);
