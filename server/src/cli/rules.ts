@@ -21,6 +21,7 @@ import { migrate, openDatabase } from '../platform/database.ts';
 import { openEvents } from '../platform/events.ts';
 import { lockDataFolder } from '../platform/lock.ts';
 import { createLog } from '../platform/log.ts';
+import { risMigrations } from '../ris/migrations.ts';
 import { UsageError } from './usage.ts';
 
 const TERMINAL: Principal = {
@@ -115,7 +116,7 @@ async function withBook(work: (opened: Opened) => Promise<number>): Promise<numb
   try {
     const database = await openDatabase(config, log);
     closers.push(() => database.close());
-    await migrate(database, [archiveMigrations, identityMigrations]);
+    await migrate(database, [archiveMigrations, identityMigrations, risMigrations]);
     const events = await openEvents(database, log);
     closers.push(() => events.close());
     const audit = openAudit(database, log);
