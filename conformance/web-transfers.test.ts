@@ -2,9 +2,12 @@
  * Transfers by DICOMweb (PS3.18 §10.4 to §10.6) with Orthanc as the other archive, in both directions and byte for byte, over TLS
  * too; what is said when an address is wrong; and that a server that lies, breaks off or never ends costs no object and no memory.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readPart10 } from '@lightbox/core/dicom/read.ts';
+import { Tags } from '@lightbox/core/dicom/tags.gen.ts';
+import { text } from '@lightbox/core/dicom/values.ts';
 import { describeWith } from '../tools/testing.ts';
 import { ORTHANC_DICOMWEB, orthancWeb, stopped, type WebService } from './support/archives.ts';
 import { run, temporaryFolder } from './support/dcmtk.ts';
@@ -208,9 +211,9 @@ describeWith(['storescu', 'dcmcjpls'], 'A DICOMweb server that is not what it sh
   describe('keeps its secret', () => {
     it('out of every answer and of the log', async () => {
       const answer = await fetch(`${side.box.url}/api/devices`, { headers: { cookie: side.cookie } });
-      const text = await answer.text();
-      expect(text).toContain('"hasSecret":true');
-      expect(text).not.toContain(SECRET);
+      const listed = await answer.text();
+      expect(listed).toContain('"hasSecret":true');
+      expect(listed).not.toContain(SECRET);
       web.answer = (_asked, response) => json(response, 200, []);
       await echo(side, device);
       expect(web.asked[0]?.headers.authorization).toBe(
@@ -342,6 +345,26 @@ describeWith(['storescu', 'dcmcjpls'], 'A DICOMweb server that is not what it sh
       };
       const { id } = await side.send(device, study);
       expect(await side.until(id, 'failed')).toMatchObject({ sent: 0 });
+    });
+
+    it('gets what people have corrected', async () => {
+      const uid = `${ROOT}.7`;
+      const names = { studyUid: uid, seriesUid: `${uid}.1`, sopUid: `${uid}.1.1`, number: 1 };
+      const file = join(folder.path, 'wrong.dcm');
+      const wrong = { patientId: 'WRONG-7', patientName: 'Wrong^Name' };
+      writeFileSync(file, ctImage({ ...names, ...wrong, side: 16, chance: () => 0.2 }));
+      await side.upload(file);
+      await side.post(`/api/studies/${uid}/overlays`, {
+        ...{ level: 'study', reason: 'typed wrongly' },
+        edits: { '00100010': { vr: 'PN', Value: [{ Alphabetic: 'Right^Name' }] } },
+      });
+      web.answer = ({ objects }, response) =>
+        json(response, 200, storeAnswer(objects.map(({ sopUid }) => sopUid)));
+      const { id } = await side.send(device, uid);
+      await side.until(id, 'done');
+      const sent = web.asked[0]?.objects[0]?.file ?? Buffer.alloc(0);
+      // The old name is said by Original Attributes Sequence (PS3.3 §C.12.1.1.9), which comes after it.
+      expect(text(readPart10(sent).dataSet, Tags.PatientName)).toBe('Right^Name');
     });
 
     it('that takes no large body gets each object alone', async () => {
