@@ -10,6 +10,8 @@ import { creatorTagOf } from './dictionary.ts';
 import { applyEdits, type Edit, readyFor } from './edits.ts';
 import { dataSetOf, makeElement, withElements } from './element.ts';
 import { Tags } from './tags.gen.ts';
+import { effectiveVr } from './values.ts';
+import { VR_FACTS } from './vr.ts';
 
 export interface Correction {
   readonly edits: readonly Edit[];
@@ -94,6 +96,6 @@ const emptied = (tag: Tag, edit: Edit | undefined): Element =>
 
 /** Whether correcting may need the value of the element in memory: it is changed, or its text may be converted. */
 export function needsValue(element: Element, corrections: readonly Correction[]): boolean {
-  if (['LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UT', 'UN'].includes(element.vr)) return true;
+  if (VR_FACTS[effectiveVr(element)].charset) return true;
   return corrections.some(({ edits }) => edits.some(({ tag }) => tag === element.tag));
 }

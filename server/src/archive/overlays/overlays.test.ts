@@ -326,6 +326,41 @@ describe('A corrected object as it is given out', () => {
     expect(text(await box.archive.retrieve.header(one), Tags.PatientName)).toBe('Right^Name');
   });
 
+  it('may hold private data of any size, which flow through', async () => {
+    const big = new Uint8Array(70 * 1024 * 1024).fill(7);
+    const bytes = writeDataSet(
+      dataSet({
+        ...{
+          SOPClassUID: CT,
+          SOPInstanceUID: sopOf({ sop: '1' }),
+          PatientID: 'P1',
+          PatientName: 'Wrong^Name',
+        },
+        ...{
+          StudyInstanceUID: STUDY,
+          SeriesInstanceUID: `${STUDY}.9.1`,
+          '00290010': { vr: 'LO', value: 'US' },
+        },
+        '00291010': { vr: 'UN', value: big },
+      }),
+      EXPLICIT_LE,
+    );
+    const writer = await box.archive.ingest.begin(source, {
+      ...{
+        form: 'dataset',
+        transferSyntaxUid: EXPLICIT_LE,
+        sopClassUid: CT,
+        sopInstanceUid: sopOf({ sop: '1' }),
+      },
+    });
+    await writer.write(bytes);
+    await writer.finish();
+    await correct([named('Yamada^山田')]);
+    const { dataSet: ds } = readPart10(await served('1'));
+    expect(text(ds, Tags.PatientName)).toBe('Yamada^山田');
+    expect(ds.elements.get(0x00291010)?.bulk?.length).toBe(big.length);
+  });
+
   it('is the same in every range', async () => {
     await keep({ sop: '1' });
     await correct(RIGHT);
