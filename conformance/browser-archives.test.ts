@@ -221,6 +221,56 @@ describeWith(
       await picture(page, 'transfers-all');
     });
 
+    it('fetches several studies together, and sends several together', async () => {
+      const fresh: string[] = [];
+      for (const at of [0, 1]) {
+        const images = write(31 + at, 2, 'Several^Together');
+        const profile = contextProfile(folder.path, EXPLICIT, [CT]);
+        await storescu(
+          await portOf(`${PEER}${at + 1}`),
+          images.map(({ file }) => file),
+          profile,
+          { calledAe: `${PEER}${at + 1}` },
+        );
+        fresh.push(images[0]?.studyUid ?? '');
+      }
+      await page.goto(`${box.url}/archives`);
+      const form = page.getByTestId('archive-search');
+      await form.locator('input[name=patientName]').fill('Several');
+      await form.locator('input[name=patientName]').press('Enter');
+      for (const uid of fresh) await row(uid).getByRole('checkbox').check(PATIENCE);
+      const together = page.getByTestId('archive-fetch-marked');
+      expect(await together.innerText()).toBe('Fetch 2 studies');
+      await picture(page, 'archives-several');
+      await together.click();
+      for (const uid of fresh)
+        await page
+          .locator(`[data-testid=archive-row][data-study-uid="${uid}"][data-here="2"]`)
+          .waitFor(PATIENCE);
+
+      await page.goto(box.url);
+      await page.getByPlaceholder('Name, ID or accession').fill('Several');
+      const rows = page.getByTestId('study-row');
+      await expect.poll(() => rows.count(), PATIENCE).toBe(2);
+      for (const uid of fresh) await page.locator(`[data-study-uid="${uid}"]`).getByRole('checkbox').check();
+      await page.getByTestId('marked').getByText('2 studies chosen').waitFor();
+      expect(await axeFindings(page)).toEqual([]);
+      await picture(page, 'list-several');
+      await page.getByTestId('marked').getByRole('button', { name: 'Send to…' }).click();
+      const dialog = page.getByTestId('send-dialog');
+      await dialog.getByText('2 studies chosen').waitFor();
+      await dialog.getByRole('combobox', { name: 'Destination' }).click();
+      // Each archive has one of the two already, and gets the other.
+      await page.getByRole('option', { name: `${PEER}1` }).click();
+      await dialog.getByRole('button', { name: 'Send', exact: true }).click();
+      await dialog.locator('[data-state=done]').first().waitFor(PATIENCE);
+      expect(await dialog.locator('[data-state=done]').first().innerText()).toContain('4 of 4');
+      await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+      await page.getByTestId('marked').getByRole('button', { name: 'Export…' }).click();
+      await page.getByTestId('export-form').waitFor();
+      await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    });
+
     it('fits on a phone, and speaks German', async () => {
       await page.setViewportSize({ width: 390, height: 844 });
       await page.evaluate(`localStorage.setItem('lightbox.language', 'de')`);

@@ -1,5 +1,5 @@
 /** A study another archive has: whose it is, what of it is here, its series, and fetching. Layer: web/share. */
-import { ActionIcon, Alert, Button, Table, Text } from '@mantine/core';
+import { ActionIcon, Alert, Button, Checkbox, Table, Text } from '@mantine/core';
 import { IconAlertTriangle, IconChevronDown, IconChevronRight, IconDownload } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
@@ -15,6 +15,9 @@ const COLUMN_COUNT = 12;
 export function ArchiveMatch(props: {
   match: Match;
   archive: OtherSystem | undefined;
+  /** Chosen, to be fetched with others; undefined: this person may not fetch. */
+  marked: boolean | undefined;
+  onMark: () => void;
   onFetch: ((seriesUid?: string) => void) | undefined;
 }) {
   const { t, i18n } = useTranslation();
@@ -30,7 +33,18 @@ export function ArchiveMatch(props: {
         data-study-uid={study.studyUid}
         data-here={study.here?.instances ?? 0}
       >
-        <Table.Td>
+        <Table.Td style={{ whiteSpace: 'nowrap' }}>
+          {props.marked === undefined ? null : (
+            <Checkbox
+              display="inline-block"
+              size="xs"
+              mr={4}
+              style={{ verticalAlign: 'middle' }}
+              aria-label={t('list.mark', { name: name.main || t('list.noName') })}
+              checked={props.marked}
+              onChange={props.onMark}
+            />
+          )}
           <ActionIcon
             variant="subtle"
             color="gray"
@@ -76,7 +90,7 @@ export function ArchiveMatch(props: {
       {open ? (
         <Table.Tr>
           <Table.Td colSpan={COLUMN_COUNT} pl={48}>
-            <SeriesOf {...props} />
+            <SeriesOf match={props.match} onFetch={props.onFetch} />
           </Table.Td>
         </Table.Tr>
       ) : null}
@@ -103,7 +117,7 @@ function Here({ match: { study } }: { match: Match }) {
   );
 }
 
-function SeriesOf({ match, onFetch }: Parameters<typeof ArchiveMatch>[0]) {
+function SeriesOf({ match, onFetch }: Pick<Parameters<typeof ArchiveMatch>[0], 'match' | 'onFetch'>) {
   const { t } = useTranslation();
   const { deviceId, study } = match;
   const series = useQuery({

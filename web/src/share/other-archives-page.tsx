@@ -1,6 +1,6 @@
 /** Other archives: search them, see what of it is here, and fetch the rest. Layer: web/share. */
 import { Alert, Button, Checkbox, Group, Loader, Select, Table, Text, TextInput } from '@mantine/core';
-import { IconAlertTriangle, IconPlayerStop, IconSearch } from '@tabler/icons-react';
+import { IconAlertTriangle, IconPlayerStop, IconSearch, IconDownload } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useEffect, useRef, useState, type FormEvent } from 'react';
@@ -31,6 +31,8 @@ const COLUMNS = [
   'description',
 ];
 const SHOWN_TRANSFERS = 8;
+/** As many as one request may name. */
+const MOST_SCOPES = 1000;
 
 type Keys = Omit<RemoteSearch, 'deviceIds' | 'limit'>;
 const trimmed = (keys: Keys): Keys =>
@@ -48,6 +50,27 @@ export function OtherArchivesPage({ mayFetch, mayManage }: { mayFetch: boolean; 
       return fetchFrom(deviceId, [scope], method);
     },
     onSuccess: () => client.invalidateQueries({ queryKey: ['transfers'] }),
+  });
+  /** Chosen to be fetched together; those of an earlier search do not count. */
+  const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
+  const chosen = search.matches.filter((match) => marked.has(keyOf(match)));
+  const mark = (key: string) => {
+    const next = new Set(marked);
+    if (!next.delete(key)) next.add(key);
+    setMarked(next);
+  };
+  const fetchChosen = useMutation({
+    mutationFn: async () => {
+      for (const deviceId of new Set(chosen.map((match) => match.deviceId))) {
+        const scopes = chosen
+          .filter((match) => match.deviceId === deviceId)
+          .map(({ study }) => ({ studyUid: study.studyUid }));
+        for (let at = 0; at < scopes.length; at += MOST_SCOPES)
+          await fetchFrom(deviceId, scopes.slice(at, at + MOST_SCOPES), method);
+      }
+    },
+    onSuccess: () => setMarked(new Set()),
+    onSettled: () => client.invalidateQueries({ queryKey: ['transfers'] }),
   });
   const transfers = useTransfers({ kind: 'fetch', limit: SHOWN_TRANSFERS }, mayManage);
   // The latest, and what is not over: the rest stands on the page of transfers.
@@ -89,7 +112,7 @@ export function OtherArchivesPage({ mayFetch, mayManage }: { mayFetch: boolean; 
           <TransferTable rows={rows} />
         </section>
       ) : null}
-      <ProblemAlert error={search.error ?? fetching.error} />
+      <ProblemAlert error={search.error ?? fetching.error ?? fetchChosen.error} />
       {search.ends
         .filter((end) => end.code)
         .map((end) => (
@@ -103,6 +126,17 @@ export function OtherArchivesPage({ mayFetch, mayManage }: { mayFetch: boolean; 
             {t('archives.count', { count: search.matches.length })}
             {search.ends.some((end) => end.more) ? ` ${t('archives.cut')}` : ''}
           </Text>
+          {chosen.length ? (
+            <Button
+              size="compact-sm"
+              leftSection={<IconDownload size={14} />}
+              loading={fetchChosen.isPending}
+              onClick={() => fetchChosen.mutate()}
+              data-testid="archive-fetch-marked"
+            >
+              {t('archives.fetchMarked', { count: chosen.length })}
+            </Button>
+          ) : null}
         </Group>
       ) : null}
       {search.matches.length ? (
@@ -135,6 +169,8 @@ export function OtherArchivesPage({ mayFetch, mayManage }: { mayFetch: boolean; 
                   key={keyOf(match)}
                   match={match}
                   archive={byId.get(match.deviceId)}
+                  marked={mayFetch ? marked.has(keyOf(match)) : undefined}
+                  onMark={() => mark(keyOf(match))}
                   onFetch={
                     mayFetch
                       ? (seriesUid) =>

@@ -58,10 +58,14 @@ const NEW: Draft = {
   key: '',
 };
 
-function choiceOf(draft: Draft, studyUid: string, seriesUids: string[] | undefined): ExportChoice {
+function choiceOf(
+  draft: Draft,
+  studyUids: readonly string[],
+  seriesUids: string[] | undefined,
+): ExportChoice {
   const { format, viewer, uncompressed } = draft;
   return {
-    studies: [{ studyUid, ...(seriesUids ? { seriesUids } : {}) }],
+    studies: studyUids.map((studyUid) => ({ studyUid, ...(seriesUids ? { seriesUids } : {}) })),
     ...{ format, viewer, pixels: uncompressed ? 'uncompressed' : 'kept' },
     ...(draft.deidentified
       ? {
@@ -76,11 +80,15 @@ function choiceOf(draft: Draft, studyUid: string, seriesUids: string[] | undefin
   };
 }
 
-export function ExportDialog({ studyUid, onClose }: { studyUid: string; onClose: () => void }) {
+/** One study, of which series may be left out, or several as they are. */
+export function ExportDialog({ studyUids, onClose }: { studyUids: readonly string[]; onClose: () => void }) {
   const { t } = useTranslation();
+  const several = studyUids.length > 1;
+  const [studyUid = ''] = studyUids;
   const study = useQuery({
     queryKey: ['study', studyUid],
     queryFn: ({ signal }) => readStudy(studyUid, signal),
+    enabled: !several,
   });
   const [draft, setDraft] = useState(NEW);
   const set = (patch: Partial<Draft>) => setDraft({ ...draft, ...patch });
@@ -102,7 +110,7 @@ export function ExportDialog({ studyUid, onClose }: { studyUid: string; onClose:
   const wrongKey = draft.deidentified && draft.key !== '' && draft.key.length < KEY_LENGTH;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    choose.mutate(choiceOf(draft, studyUid, without.length ? chosen : undefined));
+    choose.mutate(choiceOf(draft, studyUids, without.length ? chosen : undefined));
   };
   return (
     <Modal
@@ -117,7 +125,12 @@ export function ExportDialog({ studyUid, onClose }: { studyUid: string; onClose:
       closeButtonProps={{ 'aria-label': t('common.close') }}
     >
       <ProblemAlert error={study.error} onRetry={() => void study.refetch()} />
-      {study.isPending ? <Loading /> : null}
+      {study.isPending && !several ? <Loading /> : null}
+      {several ? (
+        <Text fw={600} mb="sm">
+          {t('list.marked', { count: studyUids.length })}
+        </Text>
+      ) : null}
       {study.data ? (
         <Text fw={600} mb="sm" dir="auto">
           {[name?.main || t('list.noName'), study.data.patientId, study.data.description]
@@ -127,7 +140,7 @@ export function ExportDialog({ studyUid, onClose }: { studyUid: string; onClose:
       ) : null}
       {ticket ? (
         <Sending ticket={ticket} onAgain={() => setTicket(undefined)} />
-      ) : study.data ? (
+      ) : several || study.data ? (
         <form onSubmit={submit} data-testid="export-form">
           <Stack>
             {series.length > 1 ? (
@@ -224,7 +237,7 @@ export function ExportDialog({ studyUid, onClose }: { studyUid: string; onClose:
                 type="submit"
                 leftSection={<IconDownload size={18} />}
                 loading={choose.isPending}
-                disabled={chosen.length === 0 || wrongRectangles || wrongKey}
+                disabled={(!several && chosen.length === 0) || wrongRectangles || wrongKey}
               >
                 {t('export.submit')}
               </Button>

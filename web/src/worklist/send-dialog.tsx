@@ -1,4 +1,4 @@
-/** "Send to…": a study to another system, and what became of what was sent there before. Layer: web/worklist. */
+/** "Send to…": studies to another system, and what became of what was sent there before. Layer: web/worklist. */
 import { Alert, Button, Modal, Select, Stack, Text, Title } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
@@ -9,13 +9,18 @@ import { listDestinations, listTransfers, sendTo } from '../api/transfers.ts';
 import { formatInstant } from '../ui/format.ts';
 import { Loading, ProblemAlert } from '../ui/page.tsx';
 
-export function SendDialog({ studyUid, onClose }: { studyUid: string; onClose: () => void }) {
+export function SendDialog({ studyUids, onClose }: { studyUids: readonly string[]; onClose: () => void }) {
   const { t, i18n } = useTranslation();
   const destinations = useQuery({ queryKey: ['destinations'], queryFn: listDestinations });
   const [chosen, setChosen] = useState<string | null>(null);
   const before = useQuery({
-    queryKey: ['transfers', { studyUid }],
-    queryFn: () => listTransfers({ studyUid, kind: 'send', limit: 5 }),
+    queryKey: ['transfers', 'send', studyUids],
+    // What was done with one study before; of several the latest that was done at all, these among them.
+    queryFn: () =>
+      listTransfers({
+        ...(studyUids.length === 1 ? { studyUid: studyUids[0] } : {}),
+        ...{ kind: 'send', limit: 5 },
+      }),
     retry: false,
   });
   const { refetch } = before;
@@ -27,7 +32,11 @@ export function SendDialog({ studyUid, onClose }: { studyUid: string; onClose: (
     [refetch],
   );
   const send = useMutation({
-    mutationFn: (deviceId: string) => sendTo(deviceId, [{ studyUid }]),
+    mutationFn: (deviceId: string) =>
+      sendTo(
+        deviceId,
+        studyUids.map((studyUid) => ({ studyUid })),
+      ),
     onSuccess: () => refetch(),
   });
   const submit = (event: FormEvent) => {
@@ -47,6 +56,9 @@ export function SendDialog({ studyUid, onClose }: { studyUid: string; onClose: (
     >
       <form onSubmit={submit} data-testid="send-dialog">
         <Stack>
+          {studyUids.length > 1 ? (
+            <Text fw={600}>{t('list.marked', { count: studyUids.length })}</Text>
+          ) : null}
           <ProblemAlert error={destinations.error} onRetry={() => void destinations.refetch()} />
           {destinations.isPending ? <Loading /> : null}
           {destinations.data?.length === 0 ? (

@@ -1,22 +1,24 @@
 /** The study list: what a radiologist's day begins with. Layer: web/worklist. */
-import { ActionIcon, Button, Code, Modal, Skeleton, Stack, Table, Text } from '@mantine/core';
-import { IconArrowDown, IconArrowUp, IconDownload, IconEye, IconSend, IconStack2 } from '@tabler/icons-react';
+import { Button, Code, Group, Modal, Skeleton, Stack, Table, Text } from '@mantine/core';
+import { IconArrowDown, IconArrowUp, IconDownload, IconSend, IconStack2, IconX } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import { Link, useNavigate } from '@tanstack/react-router';
+import { useNavigate } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { readStatus } from '../api/admin.ts';
-import { studyThumbnail, type ListQuery, type Study } from '../api/studies.ts';
-import { formatDate, formatNumber, formatTime, personName } from '../ui/format.ts';
+import type { ListQuery } from '../api/studies.ts';
+import { formatNumber } from '../ui/format.ts';
 import { Empty, ProblemAlert, usePageTitle } from '../ui/page.tsx';
 import { Filters } from './filters.tsx';
 import { isFiltered } from './list-model.ts';
-import { Thumbnail } from './thumbnail.tsx';
+import { StudyRow } from './study-row.tsx';
 import { useStudies } from './use-studies.ts';
 
 const ROW = 52;
 const CARD = 84;
+/** As many as one request may name. */
+const MOST_MARKED = 500;
 const NARROW = '(max-width: 699px)';
 /** Kept in memory only: a filter holds names, which belong neither in an address nor on a disk. */
 let remembered: ListQuery = { sort: 'date', descending: true };
@@ -47,8 +49,17 @@ export function StudyListPage(props: { mayStore: boolean; mayExport: boolean; ma
   const [query, setQuery] = useState(remembered);
   const [selected, setSelected] = useState<string>();
   const [help, setHelp] = useState(false);
-  const [exported, setExported] = useState<string>();
-  const [sent, setSent] = useState<string>();
+  const [exported, setExported] = useState<readonly string[]>([]);
+  const [sent, setSent] = useState<readonly string[]>([]);
+  /** Chosen to be sent or taken away together; they stay chosen while the list is searched. */
+  const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
+  const mark = (studyUid: string) => {
+    const next = new Set(marked);
+    if (!next.delete(studyUid) && next.size < MOST_MARKED) next.add(studyUid);
+    setMarked(next);
+  };
+  /** What a key is about: those chosen, else the one the cursor is on. */
+  const meant = marked.size ? [...marked] : selected ? [selected] : [];
   const [narrow, setNarrow] = useState(() => window.matchMedia(NARROW).matches);
   const list = useStudies(query);
   const scroller = useRef<HTMLDivElement>(null);
@@ -86,14 +97,17 @@ export function StudyListPage(props: { mayStore: boolean; mayExport: boolean; ma
   useEffect(() => {
     keys.current = (event) => {
       const target = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      // A dialog has the keys, wherever the focus went.
+      if (event.ctrlKey || event.metaKey || event.altKey || help || exported.length || sent.length) return;
       if (target.closest('input, textarea, select, [role=dialog], [role=menu], [role=listbox]')) return;
       if (event.key === '/') {
         event.preventDefault();
         searchBox.current?.focus();
       } else if (event.key === '?') setHelp(true);
-      else if (event.key === 'e' && selected && mayExport) setExported(selected);
-      else if (event.key === 's' && selected && maySend) setSent(selected);
+      else if (event.key === 'e' && mayExport) setExported(meant);
+      else if (event.key === 's' && maySend) setSent(meant);
+      else if (event.key === 'x' && selected && (mayExport || maySend)) mark(selected);
+      else if (event.key === 'Escape') setMarked(new Set());
       else if (event.key === 'Enter' && selected && !target.closest('a, button')) open(selected);
       else if (
         ['ArrowDown', 'ArrowUp', 'Home', 'End', 'PageDown', 'PageUp'].includes(event.key) &&
@@ -133,6 +147,39 @@ export function StudyListPage(props: { mayStore: boolean; mayExport: boolean; ma
           </Button>
         ) : null}
       </Text>
+      {marked.size ? (
+        <Group className="marked" gap="xs" px="md" role="status" data-testid="marked">
+          <Text size="sm">{t('list.marked', { count: marked.size })}</Text>
+          {maySend ? (
+            <Button
+              size="compact-sm"
+              leftSection={<IconSend size={14} />}
+              onClick={() => setSent([...marked])}
+            >
+              {t('send.open')}
+            </Button>
+          ) : null}
+          {mayExport ? (
+            <Button
+              size="compact-sm"
+              variant="default"
+              leftSection={<IconDownload size={14} />}
+              onClick={() => setExported([...marked])}
+            >
+              {t('export.open')}
+            </Button>
+          ) : null}
+          <Button
+            size="compact-sm"
+            variant="subtle"
+            color="gray"
+            leftSection={<IconX size={14} />}
+            onClick={() => setMarked(new Set())}
+          >
+            {t('list.unmark')}
+          </Button>
+        </Group>
+      ) : null}
       {list.error ? <ProblemAlert error={list.error} onRetry={() => void list.refetch()} /> : null}
       <div
         ref={scroller}
@@ -183,156 +230,35 @@ export function StudyListPage(props: { mayStore: boolean; mayExport: boolean; ma
           {items.map((item) => {
             const study = rows[item.index];
             return study ? (
-              <Row
+              <StudyRow
                 key={item.key}
                 study={study}
                 index={item.index}
                 top={item.start}
                 selected={study.studyUid === selected}
+                marked={mayExport || maySend ? marked.has(study.studyUid) : undefined}
                 onSelect={() => setSelected(study.studyUid)}
+                onMark={() => mark(study.studyUid)}
                 onOpen={() => open(study.studyUid)}
-                onExport={mayExport ? () => setExported(study.studyUid) : undefined}
-                onSend={maySend ? () => setSent(study.studyUid) : undefined}
+                onExport={mayExport ? () => setExported([study.studyUid]) : undefined}
+                onSend={maySend ? () => setSent([study.studyUid]) : undefined}
               />
             ) : null;
           })}
         </div>
       </div>
       <Help opened={help} onClose={() => setHelp(false)} />
-      {exported ? (
+      {exported.length ? (
         <Suspense fallback={null}>
-          <ExportDialog studyUid={exported} onClose={() => setExported(undefined)} />
+          <ExportDialog studyUids={exported} onClose={() => setExported([])} />
         </Suspense>
       ) : null}
-      {sent ? (
+      {sent.length ? (
         <Suspense fallback={null}>
-          <SendDialog studyUid={sent} onClose={() => setSent(undefined)} />
+          <SendDialog studyUids={sent} onClose={() => setSent([])} />
         </Suspense>
       ) : null}
     </main>
-  );
-}
-
-function Row(props: {
-  study: Study;
-  index: number;
-  top: number;
-  selected: boolean;
-  onSelect: () => void;
-  onOpen: () => void;
-  onExport: (() => void) | undefined;
-  onSend: (() => void) | undefined;
-}) {
-  const { t, i18n } = useTranslation();
-  const { study } = props;
-  const name = personName(study.patientName);
-  const date = `${formatDate(study.date, i18n.language)} ${formatTime(study.time)}`;
-  const counts = `${study.seriesCount} / ${study.instanceCount}`;
-  const arriving = study.arriving ? <span className="arriving">{t('list.arriving')}</span> : null;
-  const corrected = study.corrected ? (
-    <span className="corrected" title={t('correct.mark')}>
-      {t('list.corrected')}
-    </span>
-  ) : null;
-  return (
-    <div
-      className="list-row"
-      role="row"
-      id={`study-${study.studyUid}`}
-      data-testid="study-row"
-      data-study-uid={study.studyUid}
-      aria-rowindex={props.index + 2}
-      aria-selected={props.selected}
-      style={{ transform: `translateY(${props.top}px)` }}
-      onClick={props.onSelect}
-      onDoubleClick={props.onOpen}
-    >
-      <span role="gridcell">
-        <Thumbnail src={studyThumbnail(study.studyUid)} size={44} />
-      </span>
-      <span role="gridcell">
-        <Link className="name" to="/studies/$studyUid" params={{ studyUid: study.studyUid }} dir="auto">
-          {name.main || t('list.noName')}
-        </Link>
-        {name.beside ? <span className="beside">{name.beside}</span> : null}
-        {corrected}
-        <span className="card-lines">
-          <br />
-          {study.modalities.join(' ')} · {study.description || '–'} {arriving}
-          <br />
-          <Text span size="sm" c="dimmed">
-            {study.patientId} · {date} · {counts}
-          </Text>
-        </span>
-      </span>
-      <span role="gridcell" className="wide" title={study.patientId}>
-        {study.patientId}
-      </span>
-      <span role="gridcell" className="wide">
-        {formatDate(study.birthDate, i18n.language)}
-      </span>
-      <span role="gridcell" className="wide">
-        {study.sex}
-      </span>
-      <span role="gridcell" className="wide">
-        {study.modalities.map((modality) => (
-          <span key={modality} className="modality">
-            {modality}
-          </span>
-        ))}
-      </span>
-      <span role="gridcell" className="wide" title={study.description} dir="auto">
-        {study.description}
-        {arriving}
-      </span>
-      <span role="gridcell" className="wide">
-        {date}
-      </span>
-      <span role="gridcell" className="wide" title={study.accession}>
-        {study.accession}
-      </span>
-      <span role="gridcell" className="wide" title={t('list.column.counts')}>
-        {counts}
-      </span>
-      <span role="gridcell">
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size="lg"
-          title={t('study.open')}
-          aria-label={t('study.open')}
-          onClick={props.onOpen}
-        >
-          <IconEye size={20} />
-        </ActionIcon>
-        {props.onExport ? (
-          <ActionIcon
-            className="wide"
-            variant="subtle"
-            color="gray"
-            size="lg"
-            title={t('export.open')}
-            aria-label={t('export.open')}
-            onClick={props.onExport}
-          >
-            <IconDownload size={20} />
-          </ActionIcon>
-        ) : null}
-        {props.onSend ? (
-          <ActionIcon
-            className="wide"
-            variant="subtle"
-            color="gray"
-            size="lg"
-            title={t('send.open')}
-            aria-label={t('send.open')}
-            onClick={props.onSend}
-          >
-            <IconSend size={20} />
-          </ActionIcon>
-        ) : null}
-      </span>
-    </div>
   );
 }
 
@@ -372,7 +298,7 @@ function HowToSend({ mayStore }: { mayStore: boolean }) {
   );
 }
 
-const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?', 'E', 'S'] as const;
+const SHORTCUTS = ['↑ ↓', 'Enter', '/', 'Home End', '?', 'E', 'S', 'X'] as const;
 
 function Help({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTranslation();

@@ -98,7 +98,7 @@ function Shown({ study, mayCorrect, mayExport, maySend }: May & { study: Detail 
     >
       {exporting ? (
         <Suspense fallback={null}>
-          <ExportDialog studyUid={study.studyUid} onClose={() => setExporting(false)} />
+          <ExportDialog studyUids={[study.studyUid]} onClose={() => setExporting(false)} />
         </Suspense>
       ) : null}
       {correcting ? (
@@ -108,7 +108,7 @@ function Shown({ study, mayCorrect, mayExport, maySend }: May & { study: Detail 
       ) : null}
       {sending ? (
         <Suspense fallback={null}>
-          <SendDialog studyUid={study.studyUid} onClose={() => setSending(false)} />
+          <SendDialog studyUids={[study.studyUid]} onClose={() => setSending(false)} />
         </Suspense>
       ) : null}
       <dl className="facts">
