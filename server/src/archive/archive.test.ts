@@ -73,6 +73,27 @@ async function given(sop: string): Promise<Buffer> {
 const segments = (): string[] =>
   readdirSync(join(box.dataDir, 'journal')).map((name) => join(box.dataDir, 'journal', name));
 
+describe('a complete study', () => {
+  it('is told of until whoever waits for it has done what it had to, after a restart too', async () => {
+    const { config } = box;
+    config.quietSeconds = 0;
+    let tries = 0;
+    const end = box.events.subscribe('study.stable', () => {
+      tries += 1;
+      if (tries < 3) throw new Error('not yet');
+    });
+    await keep('1.2.3.1.1');
+    await expect.poll(() => tries, { timeout: 20_000 }).toBe(1);
+    await box.archive.close();
+    await box.reopen();
+    await expect.poll(() => tries, { timeout: 20_000 }).toBe(3);
+    // Nobody is told a second time of what was heard.
+    await sleep(2500);
+    expect(tries).toBe(3);
+    end();
+  });
+});
+
 describe('The same object', () => {
   it('is kept once when 20 senders bring it at the same time, and each is told so', async () => {
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => keep('1.2.3.1.1')));

@@ -72,6 +72,7 @@ const CHECKPOINT_MS = 1000;
 /** One event per study in this time, however fast its images come. */
 const CHANGED_MS = 200;
 const STABLE_LOOK_MS = 2000;
+const TELL_AT_ONCE = 500;
 /** How often it is looked for series to seal, and for what can be taken away. */
 const SEAL_LOOK_MS = 5000;
 const RELEASE_MS = 30_000;
@@ -126,12 +127,19 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     }
   };
   const tellStable = async (): Promise<void> => {
-    const { rows } = await database.pool.query<{ study_uid: string }>(
-      `UPDATE study SET stable = true WHERE NOT stable AND changed_at < now() - make_interval(secs => $1)
-       RETURNING study_uid`,
+    await database.pool.query(
+      `UPDATE study SET stable = true, told = false
+       WHERE NOT stable AND changed_at < now() - make_interval(secs => $1)`,
       [config.quietSeconds],
     );
-    for (const row of rows) await events.publish('study.stable', { studyUid: row.study_uid });
+    // Also those of which a process that died, or a database that was away, could not tell.
+    const { rows } = await database.pool.query<{ id: string; study_uid: string }>(
+      `SELECT id, study_uid FROM study WHERE stable AND NOT told ORDER BY id LIMIT ${TELL_AT_ONCE}`,
+    );
+    for (const { id, study_uid: studyUid } of rows) {
+      if (await events.carryOut('study.stable', { studyUid }))
+        await database.pool.query('UPDATE study SET told = true WHERE id = $1 AND stable', [id]);
+    }
   };
   const saveCheckpoint = async (): Promise<void> => {
     const checkpoints = journal.checkpoint();

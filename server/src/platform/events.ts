@@ -19,6 +19,8 @@ export type EventName = keyof EventTypes & string;
 export interface Events {
   /** Resolves when the row is written. Handlers of this process have been called by then; they cannot fail the publisher. */
   publish<N extends EventName>(name: N, payload: EventTypes[N]): Promise<void>;
+  /** As `publish`, and waits for the handlers of this process. @returns whether each of them did what it had to. */
+  carryOut<N extends EventName>(name: N, payload: EventTypes[N]): Promise<boolean>;
   /** Events of every node from now on. @returns a function that ends the subscription. */
   subscribe<N extends EventName>(
     name: N,
@@ -48,12 +50,33 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
 
-  function deliver(name: string, payload: unknown): void {
-    for (const handler of emitter.listeners(name)) {
-      Promise.resolve()
-        .then(() => (handler as (payload: unknown) => unknown)(payload))
-        .catch((error: unknown) => log.error({ err: error, event: name }, 'event handler failed'));
-    }
+  /** Never rejects. */
+  async function deliver(name: string, payload: unknown): Promise<boolean> {
+    const done = await Promise.all(
+      emitter.listeners(name).map((handler) =>
+        Promise.resolve()
+          .then(() => (handler as (payload: unknown) => unknown)(payload))
+          .then(
+            () => true,
+            (error: unknown) => {
+              log.error({ err: error, event: name }, 'event handler failed');
+              return false;
+            },
+          ),
+      ),
+    );
+    return done.every(Boolean);
+  }
+
+  async function write(name: string, payload: unknown): Promise<void> {
+    const text = JSON.stringify(payload);
+    const inline = Buffer.byteLength(text) < NOTIFY_BYTES;
+    await database.pool.query(
+      `WITH event AS (INSERT INTO outbox (node, name, payload) VALUES ($1, $2, $3::jsonb) RETURNING id)
+       SELECT pg_notify($4, json_build_object('node', $1::text, 'id', id, 'name', $2::text,
+         'payload', CASE WHEN $5::boolean THEN $3::json END)::text) FROM event`,
+      [node, name, text, CHANNEL, inline],
+    );
   }
 
   async function receive(text: string): Promise<void> {
@@ -68,7 +91,7 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
       if (!found.rows[0]) return;
       payload = found.rows[0].payload;
     }
-    deliver(notice.name, payload);
+    void deliver(notice.name, payload);
   }
 
   async function listen(): Promise<void> {
@@ -104,15 +127,12 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
 
   return {
     async publish(name, payload) {
-      const text = JSON.stringify(payload);
-      const inline = Buffer.byteLength(text) < NOTIFY_BYTES;
-      await database.pool.query(
-        `WITH event AS (INSERT INTO outbox (node, name, payload) VALUES ($1, $2, $3::jsonb) RETURNING id)
-         SELECT pg_notify($4, json_build_object('node', $1::text, 'id', id, 'name', $2::text,
-           'payload', CASE WHEN $5::boolean THEN $3::json END)::text) FROM event`,
-        [node, name, text, CHANNEL, inline],
-      );
-      deliver(name, payload);
+      await write(name, payload);
+      void deliver(name, payload);
+    },
+    async carryOut(name, payload) {
+      await write(name, payload);
+      return deliver(name, payload);
     },
     subscribe(name, handler) {
       const listener = (payload: unknown): unknown => handler(payload as EventTypes[typeof name]);

@@ -212,4 +212,11 @@ export const archiveMigrations: Migrations = {
       await sql`CREATE INDEX study_unruled ON study (id) WHERE NOT ruled`.execute(db);
     },
   },
+  '0105_stable_told': {
+    /** That a study is complete is told at least once to whoever waits for it, whatever dies in between. */
+    async up(db) {
+      await sql`ALTER TABLE study ADD told boolean NOT NULL DEFAULT true`.execute(db);
+      await sql`CREATE INDEX study_untold ON study (id) WHERE NOT told`.execute(db);
+    },
+  },
 };
