@@ -251,6 +251,15 @@ describe('DICOMweb (PS3.18)', () => {
       expect(await head.text()).toBe('');
       const options = await fetch(url, { method: 'OPTIONS', headers: { authorization } });
       expect([options.status, options.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS']);
+      for (const method of ['DELETE', 'PATCH', 'POST']) {
+        const refused = await fetch(url, {
+          method,
+          headers: { authorization },
+          body: method === 'DELETE' ? null : 'x',
+        });
+        expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS']);
+        expect(await refused.json()).toMatchObject({ code: 'METHOD_NOT_ALLOWED' });
+      }
       const etag = got.headers.get('etag') ?? '';
       expect(etag).not.toBe('');
       expect((await box.get(instance + what, { 'if-none-match': etag })).status).toBe(304);

@@ -24,6 +24,11 @@ export const FAULTS = {
   NOT_SIGNED_IN: row(401, 0x0124, 'Sign in, or send a valid API key.'),
   FORBIDDEN: row(403, 0x0124, 'Your role does not allow this.'),
   TOO_LARGE: row(413, 0xa700, 'The request is larger than the limit.'),
+  METHOD_NOT_ALLOWED: row(
+    405,
+    0x0110,
+    'This resource does not know this method. Allow names those it knows.',
+  ),
   NOT_ACCEPTABLE: row(406, 0xa900, 'None of the media types or transfer syntaxes asked for can be produced.'),
   UNSUPPORTED_MEDIA: row(415, 0xa900, 'The media type of the body is not supported.'),
   NOT_IMPLEMENTED: row(501, 0x0110, 'This part of the standard is not offered here.'),

@@ -1,5 +1,5 @@
 /** How the archive is: counts, room, the DICOM door. Layer: web/admin. */
-import { Alert, Paper, SimpleGrid, Text } from '@mantine/core';
+import { Alert, Anchor, Paper, SimpleGrid, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 import { readStatus } from '../api/admin.ts';
@@ -47,6 +47,9 @@ export function StatusPage() {
           </Paper>
         ))}
       </SimpleGrid>
+      <Anchor href="/docs/conformance-statement" target="_blank" mt="md" display="inline-block">
+        {t('status.statement')}
+      </Anchor>
     </Page>
   );
 }

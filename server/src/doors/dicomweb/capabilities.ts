@@ -6,6 +6,7 @@
  * Layer:  server/doors/dicomweb.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import { rootUrl } from './answer.ts';
 
 export interface Resource {
@@ -20,7 +21,7 @@ export interface Resource {
   readonly query?: readonly string[] | undefined;
 }
 
-/** OPTIONS on every resource and on the root. */
+/** OPTIONS on every resource and on the root, and a plain word for methods that a resource does not know. */
 export function describeCapabilities(
   app: FastifyInstance,
   prefix: string,
@@ -37,15 +38,21 @@ export function describeCapabilities(
       schema: { summary: 'Capabilities (PS3.18 §8.9)', tags: ['DICOMweb'] },
     });
   };
+  const known: { readonly path: RegExp; readonly allow: string }[] = [];
   for (const [url, own] of byUrl) {
     const methods = own.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
-    options(url, (_request, reply) =>
-      reply
-        .status(204)
-        .header('allow', [...methods, 'OPTIONS'].join(', '))
-        .send(),
-    );
+    const allow = [...methods, 'OPTIONS'].join(', ');
+    options(url, (_request, reply) => reply.status(204).header('allow', allow).send());
+    known.push({ path: pathOf(`${prefix}${url}`), allow });
   }
+  // Told to everybody: which methods there are stands in the standard.
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const resource = known.find((one) => one.path.test(path));
+    if (!resource) throw new Fault('NOT_FOUND');
+    reply.header('allow', resource.allow);
+    throw new Fault('METHOD_NOT_ALLOWED');
+  });
   options('/', (request, reply) =>
     reply
       .header('allow', 'OPTIONS')
@@ -53,6 +60,10 @@ export function describeCapabilities(
       .send(wadl(rootUrl(request, prefix), byUrl)),
   );
 }
+
+/** Addresses of one resource. */
+const pathOf = (url: string): RegExp =>
+  new RegExp(`^${url.replaceAll(/[.]/g, '\\.').replaceAll(/:\w+/g, '[^/]+').replace('*', '.+')}/?$`);
 
 function wadl(base: string, byUrl: ReadonlyMap<string, readonly Resource[]>): string {
   const resources = [...byUrl].map(([url, own]) => {

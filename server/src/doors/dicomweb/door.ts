@@ -49,7 +49,11 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
     'application/dicom+xml',
   ];
   app.addContentTypeParser(streamed, (_request, payload, done) => done(null, payload));
-  app.addContentTypeParser('*', (_request, _payload, done) => done(new Fault('UNSUPPORTED_MEDIA')));
+  app.addContentTypeParser('*', (request, payload, done) => {
+    // That the method is not known goes before what is wrong with its body.
+    if (request.is404) done(null, payload);
+    else done(new Fault('UNSUPPORTED_MEDIA'));
+  });
 
   type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
   const resources: Resource[] = [];
