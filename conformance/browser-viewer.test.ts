@@ -196,6 +196,8 @@ describeWith(['chromium', 'testdata'], 'the viewer in a real browser', () => {
       await page.getByTestId(`layout-${name}`).click();
       await expect.poll(() => page.getByTestId('cell').count()).toBe(cells);
     }
+    // While it closes, keys are the menu's.
+    await page.getByRole('menu').waitFor({ state: 'detached' });
     await seen(255, 0, grey(102, 100, 400));
   });
 
