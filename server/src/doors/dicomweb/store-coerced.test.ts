@@ -15,7 +15,13 @@ it('names the warning and the values that were sent', () => {
   ]);
   const original = corrected.elements.get(Tags.OriginalAttributesSequence)!;
   const outcome = {
-    ...{ status: 'stored' as const, sopClassUid: '1.2', sopInstanceUid: '1.3', studyUid: '1.4', seriesUid: '1.5' },
+    ...{
+      status: 'stored' as const,
+      sopClassUid: '1.2',
+      sopInstanceUid: '1.3',
+      studyUid: '1.4',
+      seriesUid: '1.5',
+    },
     ...{ warnings: [], coerced: { rules: ['right'], original } },
   } as const;
   const { json, status } = storeResponse([{ outcome }], 'http://x/dicom-web');
