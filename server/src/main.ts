@@ -4,6 +4,7 @@
  * Layer:  server. The only place that knows every part.
  */
 import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { asFault, Fault } from '@lightbox/core/base/fault.ts';
 import { archiveMigrations, openArchive } from './archive/archive.ts';
@@ -222,7 +223,7 @@ export async function start(config: Config, log: Log): Promise<Running> {
       (one) => one.close(),
     );
     const secret = await secretFor(database, 'DICOMweb');
-    const served = { archive, renderer, audit, secret, log };
+    const served = { archive, renderer, audit, secret, log, spoolFolder: join(dataDir, 'incoming') };
     await http.register(dicomwebDoor, {
       ...{ ...served, prefix: '/dicom-web', commitments, allows },
       worklist: { workitems, stillAllowed: stillAllowed(sessions) },

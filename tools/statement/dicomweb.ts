@@ -16,6 +16,7 @@ const nobody: unknown = new Proxy(() => undefined, {
 const GIVEN: ReadonlyMap<string | symbol, string> = new Map([
   ['prefix', '/dicom-web'],
   ['secret', 'none'],
+  ['spoolFolder', '/nowhere'],
 ]);
 /** What Fastify itself looks for among the options of a plugin. */
 const OF_FASTIFY: ReadonlySet<string | symbol> = new Set([

@@ -1,6 +1,7 @@
 /**
  * Storage commitment over the web (PS3.18 §13) on a real archive, with every status of Tables 13.4.3-1 and 13.5.3-1.
  */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LightMyRequestResponse } from 'fastify';
 import { dataSet } from '@lightbox/core/dicom/element.ts';
@@ -47,6 +48,7 @@ beforeAll(async () => {
   await app.register(dicomwebDoor, {
     ...{ prefix: '/dicom-web', archive: box.archive, renderer, commitments, audit, log },
     secret: 'a secret of the test',
+    spoolFolder: join(box.dataDir, 'incoming'),
     allows: () => true,
   });
   for (const number of [1, 2]) {

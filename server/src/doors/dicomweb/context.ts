@@ -11,6 +11,7 @@ import type { Archive, InstanceRef, ObjectScope } from '../../archive/types.ts';
 import type { Audit } from '../../identity/types.ts';
 import { principalOf } from './answer.ts';
 import { BulkLinks } from './bulk-links.ts';
+import type { SpoolParts } from './store-metadata.ts';
 import { ViewLog } from '../../identity/view-log.ts';
 
 export interface DoorContext {
@@ -19,6 +20,8 @@ export interface DoorContext {
   readonly audit: Audit;
   readonly views: ViewLog;
   readonly links: BulkLinks;
+  /** Where bulk data waits for the metadata it belongs to. */
+  readonly spool: SpoolParts;
   readonly log: FastifyBaseLogger;
   /** Path the door is mounted at: `/dicom-web`. */
   readonly prefix: string;
@@ -30,15 +33,18 @@ export interface DoorOptions {
   readonly audit: Audit;
   /** Seals the addresses of bulk data, and makes the names of what is given anonymously. */
   readonly secret: string;
+  /** A folder of ours on the disk of the archive; what is in it is gone when a request is over. */
+  readonly spoolFolder: string;
   readonly log: FastifyBaseLogger;
 }
 
 export function contextOf(options: DoorOptions & { readonly prefix: string }): DoorContext {
-  const { archive, renderer, audit, log, secret } = options;
+  const { archive, renderer, audit, log, secret, spoolFolder } = options;
   return {
     ...{ archive, renderer, audit, log, prefix: options.prefix.replace(/\/$/, '') },
     views: new ViewLog(audit),
     links: new BulkLinks(secret),
+    spool: { folder: spoolFolder, room: () => archive.room() },
   };
 }
 

@@ -107,6 +107,7 @@ beforeAll(async () => {
     audit,
     allows: () => true,
     secret: 'a secret of the test',
+    spoolFolder: join(box.dataDir, 'incoming'),
     log,
   });
   const answer = await post(

@@ -18,7 +18,7 @@ import { metadata, MetadataCache } from './metadata.ts';
 import { PICTURES, rendered, thumbnail } from './rendered.ts';
 import { retrieve } from './retrieve.ts';
 import { search, type SearchLevel } from './search.ts';
-import { store } from './store.ts';
+import { store, STORED_TYPES } from './store.ts';
 import { offerWorkitems } from './workitems.ts';
 import type { NotificationParts } from './workitems-events.ts';
 
@@ -87,7 +87,7 @@ export async function dicomwebDoor(app: FastifyInstance, options: DicomwebOption
       'study.store',
       {
         ...{ method: 'POST', url, summary: 'Store instances (PS3.18 §10.5)', answerTypes: TEXT },
-        requestTypes: ['multipart/related; type="application/dicom"', 'application/dicom'],
+        requestTypes: STORED_TYPES.flatMap((type) => [`multipart/related; type="${type}"`, type]),
       },
       (request, reply) => store(context, request, reply),
     );

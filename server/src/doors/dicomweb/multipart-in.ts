@@ -9,6 +9,8 @@ import { Fault } from '@lightbox/core/base/fault.ts';
 export interface BodyPart {
   /** Content-Type as sent, '' when missing. */
   readonly type: string;
+  /** Content-Location as sent, '' when missing. */
+  readonly location: string;
   /** May be read once, before the next part is asked for; what is left unread is skipped. */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -22,6 +24,10 @@ const BOUNDARY = /^[\w'()+,./:=? -]{0,199}[\w'()+,./:=?-]$/;
 const MAX_HEADER = 16 * 1024;
 /** Each part costs a record and a row; the largest studies have a tenth of this (attack D78). */
 const MAX_PARTS = 100_000;
+
+const TYPE = /^content-type:([^\r\n]*)/im;
+const LOCATION = /^content-location:([^\r\n]*)/im;
+const valueOf = (header: string, field: RegExp): string => (field.exec(header)?.[1] ?? '').trim();
 
 /** Parts of a body in order. The body is read on only as parts are read. */
 export async function* readMultipart(
@@ -42,7 +48,7 @@ export async function* readMultipart(
       if (header === undefined) return;
       if (parts >= MAX_PARTS) throw new Fault('TOO_LARGE', { parts });
       const content = cutter.untilDelimiter();
-      yield { type: (/^content-type:([^\r\n]*)/im.exec(header)?.[1] ?? '').trim(), body: content };
+      yield { type: valueOf(header, TYPE), location: valueOf(header, LOCATION), body: content };
       for await (const _skipped of content) continue;
     }
   } finally {

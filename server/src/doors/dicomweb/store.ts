@@ -17,7 +17,8 @@ import { chunksOf } from '../../platform/chunks.ts';
 import { acceptOf, instancePath, principalOf, rootUrl } from './answer.ts';
 import { type DoorContext, scopeOf } from './context.ts';
 import { covers, parseMediaType } from './media.ts';
-import { readMultipart } from './multipart-in.ts';
+import { type BodyPart, readMultipart } from './multipart-in.ts';
+import { type MetadataType, objectsFromMetadata } from './store-metadata.ts';
 
 /** Objects whose durability one connection waits for while the next arrive: fdatasync takes a few ms each. */
 const MAX_FINISHING = 8;
@@ -43,7 +44,7 @@ export async function store(
   const finishing = new Set<Promise<void>>();
   let broken: Fault | undefined;
   try {
-    for await (const body of objectsOf(request)) {
+    for await (const body of objectsOf(context, request)) {
       const result: Stored = {};
       results.push(result);
       const taken = await take(context.archive, source, expected, body, result);
@@ -73,8 +74,11 @@ export async function store(
   return answer(context, request, reply, results, expected);
 }
 
-/** The objects of a body: every part of multipart/related, or the body itself. */
-async function* objectsOf(request: FastifyRequest): AsyncGenerator<AsyncIterable<Uint8Array> | Fault> {
+/** The objects of a body: every part of multipart/related, what metadata in it describes, or the body itself. */
+async function* objectsOf(
+  context: DoorContext,
+  request: FastifyRequest,
+): AsyncGenerator<AsyncIterable<Uint8Array> | Fault> {
   const body = chunksOf(request.body as Readable);
   // Nothing is unpacked here: what a few bytes become is not ours to find out (attack D77).
   if ((request.headers['content-encoding'] ?? 'identity') !== 'identity')
@@ -84,9 +88,17 @@ async function* objectsOf(request: FastifyRequest): AsyncGenerator<AsyncIterable
     yield body;
     return;
   }
+  if (isMetadata(type)) {
+    yield* objectsFromMetadata(only({ type, location: '', body }), type, context.spool);
+    return;
+  }
   const inner = params.get('type')?.toLowerCase() ?? 'application/dicom';
+  if (type === 'multipart/related' && isMetadata(inner)) {
+    yield* objectsFromMetadata(readMultipart(body, params.get('boundary')), inner, context.spool);
+    return;
+  }
   if (type !== 'multipart/related' || inner !== 'application/dicom')
-    throw new Fault('UNSUPPORTED_MEDIA', { problem: 'application/dicom is stored here' });
+    throw new Fault('UNSUPPORTED_MEDIA', { problem: `stored are ${STORED_TYPES.join(', ')}` });
   let parts = 0;
   for await (const part of readMultipart(body, params.get('boundary'))) {
     parts += 1;
@@ -94,6 +106,16 @@ async function* objectsOf(request: FastifyRequest): AsyncGenerator<AsyncIterable
     yield partType === '' || partType === 'application/dicom' ? part.body : new Fault('UNSUPPORTED_MEDIA');
   }
   if (parts === 0) throw new Fault('BAD_REQUEST', { problem: 'no parts' });
+}
+
+/** Each alone, or as the type of multipart/related. */
+export const STORED_TYPES = ['application/dicom', 'application/dicom+json', 'application/dicom+xml'] as const;
+const isMetadata = (type: string): type is MetadataType =>
+  type === 'application/dicom+json' || type === 'application/dicom+xml';
+
+// eslint-disable-next-line @typescript-eslint/require-await -- as the parts of a multipart body come
+async function* only(part: BodyPart): AsyncGenerator<BodyPart> {
+  yield part;
 }
 
 /**
