@@ -113,7 +113,6 @@ export const STORED_TYPES = ['application/dicom', 'application/dicom+json', 'app
 const isMetadata = (type: string): type is MetadataType =>
   type === 'application/dicom+json' || type === 'application/dicom+xml';
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as the parts of a multipart body come
 async function* only(part: BodyPart): AsyncGenerator<BodyPart> {
   yield part;
 }
