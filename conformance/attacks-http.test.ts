@@ -132,12 +132,21 @@ describe('hostile HTTP (attacks D76 to D90)', () => {
     await answer?.body?.cancel();
   }, 120_000);
 
-  it('D79: metadata with a bulk data URI is not taken, and nothing is fetched', async () => {
-    const json = JSON.stringify([{ '7FE00010': { vr: 'OW', BulkDataURI: 'http://169.254.169.254/' } }]);
-    const type = 'multipart/related; type="application/dicom+json"; boundary=b';
-    const answer = await stow(Buffer.concat([part(json, 'Content-Type: application/dicom+json'), END]), type);
-    expect(answer.status).toBe(415);
-  });
+  it.each(['http://169.254.169.254/', 'file:///etc/passwd', '../../data/lightbox.lock'])(
+    'D79: bulk data at %s, which is not part of the request, is not fetched',
+    async (uri) => {
+      const json = JSON.stringify([{ '7FE00010': { vr: 'OW', BulkDataURI: uri } }]);
+      const type = 'multipart/related; type="application/dicom+json"; boundary=b';
+      const answer = await stow(
+        Buffer.concat([part(json, 'Content-Type: application/dicom+json'), END]),
+        type,
+      );
+      expect(answer.status).toBe(409);
+      const said = (await answer.json()) as Record<string, { Value: unknown[] }>;
+      expect(said['0008119A']?.Value).toHaveLength(1);
+      expect(said['00081199']).toBeUndefined();
+    },
+  );
 
   it.each([
     '../../../etc/passwd',

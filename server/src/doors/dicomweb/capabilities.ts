@@ -63,7 +63,7 @@ export function describeCapabilities(
 
 /** Addresses of one resource. */
 const pathOf = (url: string): RegExp =>
-  new RegExp(`^${url.replaceAll(/[.]/g, '\\.').replaceAll(/:\w+/g, '[^/]+').replace('*', '.+')}/?$`);
+  new RegExp(`^${url.replaceAll(/[.]/g, '\\.').replaceAll(/:\w+/g, '[^/]+').replace('*', '.+')}$`);
 
 function wadl(base: string, byUrl: ReadonlyMap<string, readonly Resource[]>): string {
   const resources = [...byUrl].map(([url, own]) => {
