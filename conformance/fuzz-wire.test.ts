@@ -17,11 +17,10 @@ import { Fault } from '../core/src/base/fault.ts';
 import { checkPduLength, readPdu } from '../core/src/dimse/pdu.ts';
 import { PduSplitter, type Received } from '../core/src/dimse/splitter.ts';
 import { associateNonsense, CONTEXTS, Dice, image, messagesNonsense, STUDY } from './support/fuzz.ts';
-import { ADMINISTRATOR, Lightbox, residentBytes } from './support/lightbox.ts';
+import { FUZZ_SECONDS as SECONDS, FUZZ_SEED as SEED, settled } from './support/fuzz-run.ts';
+import { ADMINISTRATOR, Lightbox } from './support/lightbox.ts';
 import { associateRequest, ECHO_CONTEXT, storeMessage, Wire } from './support/wire.ts';
 
-const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? (process.env['CI'] === 'true' ? 60 : 5));
-const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
 /** An answer or the end of the connection, where it is the server's turn. */
 const DUE_MS = 2000;
 const MAX_PDU = 131_072;
@@ -187,15 +186,6 @@ describe(`the DICOM port under nonsense for ${SECONDS} s, from seed ${SEED}`, ()
         `\n${box.output.slice(-2000)}`,
       { cause: error },
     );
-  /** The least of a while: what a garbage collection is about to free does not count. */
-  async function settled(): Promise<number> {
-    let least = Infinity;
-    for (let look = 0; look < 8; look += 1) {
-      await sleep(250);
-      least = Math.min(least, await residentBytes(pid));
-    }
-    return least;
-  }
   const openFiles = (): number => readdirSync(`/proc/${pid}/fd`).length;
 
   async function fuzz(first: number, seconds: number): Promise<void> {
@@ -235,13 +225,13 @@ describe(`the DICOM port under nonsense for ${SECONDS} s, from seed ${SEED}`, ()
     async () => {
       const third = Math.max(1, SECONDS / 3);
       await fuzz(SEED, third);
-      const before = await settled();
+      const before = await settled(pid);
       const files = openFiles();
       await fuzz(SEED + 1_000_000, third);
-      const between = await settled();
+      const between = await settled(pid);
       await fuzz(SEED + 2_000_000, third);
       // What leaks grows in both; a heap that finds its size on a crowded machine grows once.
-      const rises = [between - before, (await settled()) - between];
+      const rises = [between - before, (await settled(pid)) - between];
       const rise = Math.min(...rises);
       process.stderr.write(
         `fuzz on the wire, seed ${SEED}, ${SECONDS} s: ${[...counts].map(([what, so]) => `${what} ${so}`).join('; ')}; ` +

@@ -9,7 +9,7 @@ import { type Lightbox, residentBytes } from './lightbox.ts';
 /** How long each kind of input is sent: a minute in CI. */
 export const FUZZ_SECONDS = Number(process.env['FUZZ_SECONDS'] ?? (process.env['CI'] === 'true' ? 60 : 5));
 /** Of the first input; each next has the next. A failure prints its own: `FUZZ_SEED=<seed> FUZZ_SECONDS=1` begins with it. */
-const FUZZ_SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
+export const FUZZ_SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
 
 /** No answer may take longer. */
 const SLOWEST_MS = 2000;
@@ -66,9 +66,9 @@ export async function fuzz(
       throw fail(`status ${outcome}`);
     // Measured again: on a shared machine everything is slow now and then, and such an input is slow every time.
     if (took > SLOWEST_MS && (await slowAgain(send, seed))) throw fail(`${Math.round(took)} ms`);
-    if (before === undefined && performance.now() > warm) before = await settled(box);
+    if (before === undefined && performance.now() > warm) before = await settled(box.pid);
   }
-  const grewBytes = (await settled(box)) - (before ?? 0);
+  const grewBytes = (await settled(box.pid)) - (before ?? 0);
   if (before !== undefined && grewBytes > SWING_BYTES)
     throw new Error(`${name}: memory grew by ${grewBytes} bytes; seed ${FUZZ_SEED}`);
   const counts = [...outcomes].sort(([a], [b]) => String(a).localeCompare(String(b)));
@@ -88,12 +88,12 @@ async function slowAgain(send: (dice: Dice) => Promise<Outcome>, seed: number): 
   return true;
 }
 
-/** Memory of the server alone when nothing is asked of it: the least of some looks, so that no collection is just due. */
-async function settled(box: Lightbox): Promise<number> {
+/** Memory of a server with its children when nothing is asked of it: the least of some looks, so that no collection is just due. */
+export async function settled(pid: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
-  for (let looks = 0; looks < 10; looks += 1) {
-    await sleep(100);
-    least = Math.min(least, await residentBytes(box.pid));
+  for (let looks = 0; looks < 8; looks += 1) {
+    await sleep(250);
+    least = Math.min(least, await residentBytes(pid));
   }
   return least;
 }

@@ -106,43 +106,32 @@ export function StudyRow(props: {
         {counts}
       </span>
       <span role="gridcell">
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size="lg"
-          title={t('study.open')}
-          aria-label={t('study.open')}
-          onClick={props.onOpen}
-        >
-          <IconEye size={20} />
-        </ActionIcon>
+        <RowAction label={t('study.open')} icon={IconEye} onClick={props.onOpen} />
         {props.onExport ? (
-          <ActionIcon
-            className="wide"
-            variant="subtle"
-            color="gray"
-            size="lg"
-            title={t('export.open')}
-            aria-label={t('export.open')}
-            onClick={props.onExport}
-          >
-            <IconDownload size={20} />
-          </ActionIcon>
+          <RowAction wide label={t('export.open')} icon={IconDownload} onClick={props.onExport} />
         ) : null}
         {props.onSend ? (
-          <ActionIcon
-            className="wide"
-            variant="subtle"
-            color="gray"
-            size="lg"
-            title={t('send.open')}
-            aria-label={t('send.open')}
-            onClick={props.onSend}
-          >
-            <IconSend size={20} />
-          </ActionIcon>
+          <RowAction wide label={t('send.open')} icon={IconSend} onClick={props.onSend} />
         ) : null}
       </span>
     </div>
+  );
+}
+
+/** @param props.wide  Not on a phone: there is no room. */
+function RowAction(props: { wide?: boolean; label: string; icon: typeof IconEye; onClick: () => void }) {
+  const { label, icon: Icon } = props;
+  return (
+    <ActionIcon
+      className={props.wide ? 'wide' : undefined}
+      variant="subtle"
+      color="gray"
+      size="lg"
+      title={label}
+      aria-label={label}
+      onClick={props.onClick}
+    >
+      <Icon size={20} />
+    </ActionIcon>
   );
 }

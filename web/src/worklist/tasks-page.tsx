@@ -3,9 +3,8 @@ import { Badge, Button, Group, Modal, Stack, Table, Text, Textarea, Title } from
 import { IconChecklist } from '@tabler/icons-react';
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useEffect, useState, type FormEvent } from 'react';
+import { useState, type FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
-import { live } from '../api/live.ts';
 import {
   cancelTask,
   codesOf,
@@ -19,6 +18,7 @@ import {
   type TaskState,
   textOf,
 } from '../api/tasks.ts';
+import { useRereadOn } from '../api/use-news.ts';
 import { formatDate, formatInstant, formatTime, personName } from '../ui/format.ts';
 import { Empty, Loading, Page, ProblemAlert } from '../ui/page.tsx';
 
@@ -28,8 +28,6 @@ const COLOURS: Readonly<Record<string, string>> = {
   COMPLETED: 'green',
   CANCELED: 'gray',
 };
-/** News within this time is one reading. */
-const BATCH_MS = 400;
 
 export function TasksPage({ mayChange }: { mayChange: boolean }) {
   const { t } = useTranslation();
@@ -88,21 +86,7 @@ export function TasksPage({ mayChange }: { mayChange: boolean }) {
 
 /** Read again when the server says that one of them changed. */
 function useTasks(state: TaskState | undefined) {
-  const client = useQueryClient();
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = live.onNews((news) => {
-      if (news.type !== 'workitem.changed') return;
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        void client.invalidateQueries({ queryKey: ['tasks'] });
-      }, BATCH_MS);
-    });
-    return () => {
-      stop();
-      clearTimeout(timer);
-    };
-  }, [client]);
+  useRereadOn('workitem.changed', 'tasks');
   return useQuery({
     ...{ queryKey: ['tasks', state], queryFn: () => listTasks(state), placeholderData: keepPreviousData },
   });

@@ -4,24 +4,23 @@
  * Source: PS3.18 §13.4 (Request), Table 13.4.3-1; §13.5 (Result Check), Table 13.5.3-1; Annex J (payloads).
  * Layer:  server/doors/dicomweb.
  */
-import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
 import { isUid } from '@lightbox/core/base/uid.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
-import { fromJson, toJson } from '@lightbox/core/dicom/json.ts';
-import { fromXml, toXml } from '@lightbox/core/dicom/xml.ts';
+import { toJson } from '@lightbox/core/dicom/json.ts';
+import { toXml } from '@lightbox/core/dicom/xml.ts';
 import {
   type CommitmentAnswer,
   commitmentResponse,
   requestedItems,
 } from '@lightbox/core/translate/commitment.ts';
 import type { Commitments, Requester } from '../../archive/commitment/types.ts';
-import { chunksOf } from '../../platform/chunks.ts';
 import { toFault } from '../../platform/http.ts';
 import { acceptOf, principalOf } from './answer.ts';
 import type { DoorContext } from './context.ts';
-import { covers, parseMediaType } from './media.ts';
+import { covers } from './media.ts';
+import { metadataText, oneDataSet } from './one-data-set.ts';
 
 /** Two hundred thousand objects as JSON. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -82,40 +81,18 @@ export class CommitmentResource {
   }
 
   async #payload(request: FastifyRequest): Promise<DataSet> {
-    if ((request.headers['content-encoding'] ?? 'identity') !== 'identity')
-      throw new Fault('UNSUPPORTED_MEDIA', { problem: 'content-encoding' });
-    const { type } = parseMediaType(request.headers['content-type'] ?? '');
-    if (type !== 'application/dicom+json' && type !== 'application/dicom+xml')
-      throw new Fault('UNSUPPORTED_MEDIA');
-    const pieces: Buffer[] = [];
     let length = 0;
     try {
-      for await (const piece of chunksOf(request.body as Readable)) {
-        length += piece.length;
-        this.#bodies += piece.length;
-        if (length > MAX_BODY_BYTES) throw new Fault('TOO_LARGE', { limit: MAX_BODY_BYTES });
+      const { text, type } = await metadataText(request, MAX_BODY_BYTES, (bytes) => {
+        length += bytes;
+        this.#bodies += bytes;
         if (this.#bodies > MAX_BODIES_BYTES) throw new Fault('COMMIT_BUSY');
-        pieces.push(Buffer.from(piece));
-      }
-      return read(Buffer.concat(pieces, length).toString('utf8'), type);
+      });
+      return oneDataSet(text, type);
     } finally {
       this.#bodies -= length;
     }
   }
-}
-
-/** One data set: as an object, or as the only one of an array (PS3.18 §F.2). */
-function read(text: string, type: string): DataSet {
-  if (type === 'application/dicom+xml') return fromJson(fromXml(text));
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new Fault('DICOM_JSON', {}, { cause: error });
-  }
-  if (!Array.isArray(json)) return fromJson(json);
-  if (json.length !== 1) throw new Fault('DICOM_JSON', { what: 'one data set is expected' });
-  return fromJson(json[0]);
 }
 
 /** Before anything is done: a form of the answer nobody can read is no answer. */

@@ -22,8 +22,7 @@ import { fromXml } from '@lightbox/core/dicom/xml.ts';
 import { toFault } from '../../platform/http.ts';
 import { parseMediaType } from './media.ts';
 import type { BodyPart } from './multipart-in.ts';
-
-export type MetadataType = 'application/dicom+json' | 'application/dicom+xml';
+import type { MetadataType } from './one-data-set.ts';
 
 /** Metadata of all objects of one request, in memory. */
 const MAX_METADATA_BYTES = 64 * 1024 * 1024;

@@ -18,7 +18,8 @@ import { acceptOf, instancePath, principalOf, rootUrl } from './answer.ts';
 import { type DoorContext, scopeOf } from './context.ts';
 import { covers, parseMediaType } from './media.ts';
 import { type BodyPart, readMultipart } from './multipart-in.ts';
-import { type MetadataType, objectsFromMetadata } from './store-metadata.ts';
+import { isMetadata } from './one-data-set.ts';
+import { objectsFromMetadata } from './store-metadata.ts';
 
 /** Objects whose durability one connection waits for while the next arrive: fdatasync takes a few ms each. */
 const MAX_FINISHING = 8;
@@ -110,8 +111,6 @@ async function* objectsOf(
 
 /** Each alone, or as the type of multipart/related. */
 export const STORED_TYPES = ['application/dicom', 'application/dicom+json', 'application/dicom+xml'] as const;
-const isMetadata = (type: string): type is MetadataType =>
-  type === 'application/dicom+json' || type === 'application/dicom+xml';
 
 async function* only(part: BodyPart): AsyncGenerator<BodyPart> {
   yield part;

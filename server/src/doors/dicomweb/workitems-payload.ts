@@ -4,15 +4,14 @@
  * Source: PS3.18 §8.6, §8.7.3 (media types), Annex F (JSON), §11.4 to §11.9 (payloads), §8.4.3 and §11.x.3.2 (Warning).
  * Layer:  server/doors/dicomweb.
  */
-import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '@lightbox/core/base/fault.ts';
-import { type DicomJson, fromJson, toJson } from '@lightbox/core/dicom/json.ts';
-import { fromXml, toXml } from '@lightbox/core/dicom/xml.ts';
-import { chunksOf } from '../../platform/chunks.ts';
+import { type DicomJson, toJson } from '@lightbox/core/dicom/json.ts';
+import { toXml } from '@lightbox/core/dicom/xml.ts';
 import { acceptOf, sendMultipart } from './answer.ts';
 import type { DoorContext } from './context.ts';
-import { covers, parseMediaType } from './media.ts';
+import { covers } from './media.ts';
+import { metadataText, oneDataSet } from './one-data-set.ts';
 
 /** A workitem is some kilobytes; ones with a thousand references a few hundred. */
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -36,34 +35,8 @@ export function formOf(request: FastifyRequest): Form {
  */
 export async function payloadOf(request: FastifyRequest): Promise<DicomJson | undefined> {
   if (request.body === undefined || request.body === null) return undefined;
-  if ((request.headers['content-encoding'] ?? 'identity') !== 'identity')
-    throw new Fault('UNSUPPORTED_MEDIA', { problem: 'content-encoding' });
-  const { type } = parseMediaType(request.headers['content-type'] ?? '');
-  if (type !== 'application/dicom+json' && type !== 'application/dicom+xml')
-    throw new Fault('UNSUPPORTED_MEDIA');
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of chunksOf(request.body as Readable)) {
-    length += piece.length;
-    if (length > MAX_BODY_BYTES) throw new Fault('TOO_LARGE', { limit: MAX_BODY_BYTES });
-    pieces.push(Buffer.from(piece));
-  }
-  if (length === 0) return undefined;
-  const text = Buffer.concat(pieces, length).toString('utf8');
-  return toJson(fromJson(type === 'application/dicom+xml' ? fromXml(text) : single(text)));
-}
-
-/** As an object, or as the only one of an array (PS3.18 §F.2). */
-function single(text: string): unknown {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new Fault('DICOM_JSON', {}, { cause: error });
-  }
-  if (!Array.isArray(json)) return json;
-  if (json.length !== 1) throw new Fault('DICOM_JSON', { what: 'one data set is expected' });
-  return json[0];
+  const { text, type } = await metadataText(request, MAX_BODY_BYTES);
+  return text === '' ? undefined : toJson(oneDataSet(text, type));
 }
 
 /** One workitem; in JSON as the only one of an array, as all data sets are. */

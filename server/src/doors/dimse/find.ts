@@ -4,7 +4,7 @@
  * Source: PS3.4 §C.4.1 (C-FIND), §C.2.2.2 (matching), Tables C.6-1 to C.6-5 (keys by level), PS3.7 §9.1.2.
  * Layer:  server/doors/dimse.
  */
-import { asFault, Fault } from '@lightbox/core/base/fault.ts';
+import { Fault } from '@lightbox/core/base/fault.ts';
 import { dataSetOf, makeElement } from '@lightbox/core/dicom/element.ts';
 import type { DataSet, Element } from '@lightbox/core/dicom/data-set.ts';
 import { type DicomJson, fromJson } from '@lightbox/core/dicom/json.ts';
@@ -17,7 +17,8 @@ import { PATIENT_ROOT_FIND } from '@lightbox/core/dimse/negotiate.ts';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import type { ArchiveQuery, Level } from '../../archive/types.ts';
 import type { DoorParts } from './door.ts';
-import type { Request, Task } from './services.ts';
+import { type Found, SearchTask } from './search-task.ts';
+import type { Request } from './services.ts';
 
 const LEVELS: Readonly<Partial<Record<string, Level>>> = {
   ...{ PATIENT: 'patient', STUDY: 'study', SERIES: 'series', IMAGE: 'instance' },
@@ -31,56 +32,17 @@ const UNIQUE: Readonly<Record<Level, number>> = {
 };
 const UTF_8 = 'ISO_IR 192';
 
-export class FindTask implements Task {
-  readonly #parts: DoorParts;
-  readonly #request: Request;
+export class FindTask extends SearchTask {
   readonly #identifier: Uint8Array;
-  readonly #stop = new AbortController();
 
   constructor(parts: DoorParts, request: Request, identifier: Uint8Array) {
-    this.#parts = parts;
-    this.#request = request;
+    super(parts, request);
     this.#identifier = identifier;
   }
 
-  cancel(): void {
-    this.#stop.abort();
-  }
-
-  leave(): void {
-    this.#stop.abort();
-  }
-
-  /** Sends every answer. Faults of the search become a status; rejects only when the connection cannot be written. */
-  async run(): Promise<void> {
-    const { audit, searches } = this.#parts;
-    const { answer, peer } = this.#request;
-    const { signal } = this.#stop;
-    const found = { matches: 0, keys: '' };
-    let fault: Fault | undefined;
-    if (await searches.take(signal)) {
-      try {
-        await this.#search(found);
-      } catch (error) {
-        fault = signal.aborted ? undefined : asFault(error);
-        if (fault && fault.row.http >= 500)
-          this.#parts.log.error({ code: fault.code, err: fault.cause }, 'C-FIND failed');
-      } finally {
-        searches.release();
-      }
-    }
-    audit.record({
-      ...{ event: 'query', outcome: fault ? 'failed' : 'success', principal: peer.principal },
-      detail: { door: 'dicom', ...found, ...(fault ? { code: fault.code } : {}) },
-    });
-    if (signal.aborted) return answer(STATUS.cancel);
-    if (!fault) return answer(STATUS.success);
-    await answer(fault.row.dimse, { comment: fault.row.meaning.slice(0, 64) });
-  }
-
-  async #search(found: { matches: number; keys: string }): Promise<void> {
-    const { archive } = this.#parts;
-    const { context, answer, peer } = this.#request;
+  protected async search(found: Found): Promise<void> {
+    const { archive } = this.parts;
+    const { context, answer, peer } = this.request;
     const identifier = this.#read();
     const query = this.#query(identifier);
     found.keys = query.keys
@@ -91,7 +53,7 @@ export class FindTask implements Task {
     const supported = archive.query.unsupported(query.level, query.keys).every((tag) => ANSWERED.has(tag));
     const status = supported ? STATUS.pending : STATUS.pendingWarning;
     for await (const match of archive.query.stream(query)) {
-      if (this.#stop.signal.aborted) return;
+      if (this.signal.aborted) return;
       found.matches += 1;
       const dataSet = answerOf(match.attributes, identifier, wanted, peer.localAe);
       await answer(status, { dataSet: writeDataSet(dataSet, context.transferSyntax) });
@@ -99,15 +61,15 @@ export class FindTask implements Task {
   }
 
   #read(): DataSet {
-    return readDataSet(this.#identifier, this.#request.context.transferSyntax, {
+    return readDataSet(this.#identifier, this.request.context.transferSyntax, {
       limits: { depth: 8, elements: 2000, items: 200, headerBytes: this.#identifier.length * 2 },
       keepBytes: this.#identifier.length,
     }).dataSet;
   }
 
   #query(identifier: DataSet): ArchiveQuery {
-    const { negotiated } = this.#request.peer;
-    const sopClass = this.#request.context.abstractSyntax;
+    const { negotiated } = this.request.peer;
+    const sopClass = this.request.context.abstractSyntax;
     const level = LEVELS[text(identifier, Tags.QueryRetrieveLevel) ?? ''];
     const patientRoot = sopClass === PATIENT_ROOT_FIND;
     if (!level || (level === 'patient' && !patientRoot)) throw new Fault('QUERY_KEY', { what: 'level' });
@@ -128,7 +90,7 @@ export class FindTask implements Task {
       keys: negotiated.combinedDateTime.has(sopClass) ? combineMoments(keys) : keys,
       include: [...identifier.elements.keys()],
       fuzzy: negotiated.fuzzy.has(sopClass),
-      signal: this.#stop.signal,
+      signal: this.signal,
     };
   }
 }

@@ -297,18 +297,15 @@ export class Services {
       dataSetType: dataSet ? 0x0001 : NO_DATA_SET,
       ...{ status, errorComment: comment, offendingElements, ...counters },
     };
-    this.#gather(writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu));
+    const bytes = writeMessage(context.id, response, dataSet, this.#peer.negotiated.peerMaxPdu);
+    this.#gathered.push(bytes);
+    this.#gatheredBytes += bytes.length;
     // Only matches come in numbers; counters of a retrieval go before the object they count to.
     const match = dataSet !== undefined && (status === STATUS.pending || status === STATUS.pendingWarning);
     if (!match || this.#gatheredBytes >= GATHERED_BYTES) return this.#letGo();
     // Should it fail, the last answer meets the same.
     this.#leaving ??= setImmediate(() => void this.#letGo().catch(() => undefined));
     return Promise.resolve();
-  }
-
-  #gather(bytes: Uint8Array): void {
-    this.#gathered.push(bytes);
-    this.#gatheredBytes += bytes.length;
   }
 
   #letGo(): Promise<void> {

@@ -4,7 +4,6 @@
  * Source: PS3.4 §CC.2.8 (C-FIND), §CC.2.8.1.3 (identifiers), PS3.7 §9.1.2.
  * Layer:  server/doors/dimse.
  */
-import { asFault, type Fault } from '@lightbox/core/base/fault.ts';
 import type { DataSet } from '@lightbox/core/dicom/data-set.ts';
 import { effectiveVr } from '@lightbox/core/dicom/values.ts';
 import { type DicomJson, tagHex } from '@lightbox/core/dicom/json.ts';
@@ -14,65 +13,28 @@ import { writeDataSet } from '@lightbox/core/dicom/write.ts';
 import { STATUS } from '@lightbox/core/dimse/status.ts';
 import { sorted } from '@lightbox/core/workflow/workitem-checks.ts';
 import type { DoorParts } from './door.ts';
-import type { Request, Task } from './services.ts';
+import { type Found, SearchTask } from './search-task.ts';
+import type { Request } from './services.ts';
 import { readSmall, wireDataSet } from './ups-data-set.ts';
 
 /** Never told, never matched (PS3.4 Table CC.2.5-3). */
 const SECRET = Tags.TransactionUID;
 
-export class UpsFindTask implements Task {
-  readonly #parts: DoorParts;
-  readonly #request: Request;
+export class UpsFindTask extends SearchTask {
   readonly #identifier: Uint8Array;
-  readonly #stop = new AbortController();
 
   constructor(parts: DoorParts, request: Request, identifier: Uint8Array) {
-    this.#parts = parts;
-    this.#request = request;
+    super(parts, request, { level: 'workitem' });
     this.#identifier = identifier;
   }
 
-  cancel(): void {
-    this.#stop.abort();
-  }
-
-  leave(): void {
-    this.#stop.abort();
-  }
-
-  async run(): Promise<void> {
-    const { audit, searches, log } = this.#parts;
-    const { answer, peer } = this.#request;
-    const { signal } = this.#stop;
-    const found = { matches: 0, keys: '' };
-    let fault: Fault | undefined;
-    if (await searches.take(signal)) {
-      try {
-        await this.#search(found);
-      } catch (error) {
-        fault = signal.aborted ? undefined : asFault(error);
-        if (fault && fault.row.http >= 500)
-          log.error({ code: fault.code, err: fault.cause }, 'C-FIND failed');
-      } finally {
-        searches.release();
-      }
-    }
-    audit.record({
-      ...{ event: 'query', outcome: fault ? 'failed' : 'success', principal: peer.principal },
-      detail: { door: 'dicom', level: 'workitem', ...found, ...(fault ? { code: fault.code } : {}) },
-    });
-    if (signal.aborted) return answer(STATUS.cancel);
-    if (!fault) return answer(STATUS.success);
-    await answer(fault.row.dimse, { comment: fault.row.meaning.slice(0, 64) });
-  }
-
-  async #search(found: { matches: number; keys: string }): Promise<void> {
-    const { context, answer } = this.#request;
-    const { signal } = this.#stop;
+  protected async search(found: Found): Promise<void> {
+    const { context, answer } = this.request;
+    const { signal } = this;
     const identifier = readSmall(this.#identifier, context.transferSyntax);
     const keys = matchKeysOf(identifier).filter(({ tag, kind }) => kind !== 'universal' && tag !== SECRET);
     found.keys = keys.map(({ tag }) => tagHex(tag)).join(' ');
-    for await (const workitem of this.#parts.workitems.find({ keys, signal })) {
+    for await (const workitem of this.parts.workitems.find({ keys, signal })) {
       found.matches += 1;
       const dataSet = wireDataSet(answerOf(workitem, identifier));
       await answer(STATUS.pending, { dataSet: writeDataSet(dataSet, context.transferSyntax) });
