@@ -13,6 +13,7 @@ import { DiskGauge } from './disk.ts';
 import { commitmentMigrations } from './commitment/migrations.ts';
 import { Batcher } from './index/batcher.ts';
 import { archiveMigrations as indexMigrations } from './index/migrations.ts';
+import { markMismatches } from './index/resolve.ts';
 import { exportMigrations } from './export/migrations.ts';
 import { Headers } from './headers.ts';
 import { importMigrations } from './import/migrations.ts';
@@ -118,8 +119,10 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
   await warnOfUnknownPacks(database, store, log);
 
   const tellChanged = async (): Promise<void> => {
-    for (const [studyUid, instances] of [...changed]) {
-      await events.publish('study.changed', { studyUid, instances });
+    const told = [...changed].map(([studyUid, instances]) => ({ studyUid, instances }));
+    if (told.length === 0) return;
+    await events.publishAll('study.changed', told);
+    for (const { studyUid, instances } of told) {
       // More may have come meanwhile.
       const more = (changed.get(studyUid) ?? 0) - instances;
       if (more > 0) changed.set(studyUid, more);
@@ -127,19 +130,26 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     }
   };
   const tellStable = async (): Promise<void> => {
-    await database.pool.query(
+    const turned = await database.pool.query<{ study_uid: string }>(
       `UPDATE study SET stable = true, told = false
-       WHERE NOT stable AND changed_at < now() - make_interval(secs => $1)`,
+       WHERE NOT stable AND changed_at < now() - make_interval(secs => $1) RETURNING study_uid`,
       [config.quietSeconds],
+    );
+    await markMismatches(
+      database.pool,
+      turned.rows.map((row) => row.study_uid),
     );
     // Also those of which a process that died, or a database that was away, could not tell.
     const { rows } = await database.pool.query<{ id: string; study_uid: string }>(
       `SELECT id, study_uid FROM study WHERE stable AND NOT told ORDER BY id LIMIT ${TELL_AT_ONCE}`,
     );
-    for (const { id, study_uid: studyUid } of rows) {
-      if (await events.carryOut('study.stable', { studyUid }))
-        await database.pool.query('UPDATE study SET told = true WHERE id = $1 AND stable', [id]);
-    }
+    const heard = await events.carryOut(
+      'study.stable',
+      rows.map((row) => ({ studyUid: row.study_uid })),
+    );
+    const told = rows.filter((_, at) => heard[at]).map((row) => row.id);
+    if (told.length)
+      await database.pool.query('UPDATE study SET told = true WHERE id = ANY($1) AND stable', [told]);
   };
   const saveCheckpoint = async (): Promise<void> => {
     const checkpoints = journal.checkpoint();

@@ -246,3 +246,58 @@ describe('Names that are there already', () => {
     expect(await count('study', key('StudyInstanceUID', '1.1'))).toBe(2);
   });
 });
+
+describe('Objects that come together', () => {
+  const study = async (uid: string): Promise<unknown[]> => {
+    const { rows } = await database.pool.query<{ text: string }>(
+      `SELECT concat_ws(' ', s.patient_id, s.modality_text, s.series_count, s.instance_count, s.bytes, s.warnings,
+         (SELECT string_agg(concat_ws('/', e.series_uid, e.instance_count, e.frame_count), ' ' ORDER BY e.series_uid)
+          FROM series e WHERE e.study_fk = s.id)) AS text
+       FROM study s WHERE s.study_uid = $1 ORDER BY s.patient_id`,
+      [uid],
+    );
+    return rows.map((row) => row.text);
+  };
+
+  it('make their studies, of a known and of a new patient, with counts of what came', async () => {
+    await Promise.all([
+      add('4.1', '4.1.2', '4.1.2.1', { Modality: 'SR' }),
+      add('4.1', '4.1.1', '4.1.1.1', {}),
+      add('4.1', '4.1.1', '4.1.1.2', {}),
+      add('4.2', '4.2.1', '4.2.1.1', { PatientID: 'P4' }),
+      add('4.3', '4.3.1', '4.3.1.1', { PatientID: 'P4' }),
+      // Its study is there already.
+      add('1.2', '1.2.2', '1.2.2.1', { PatientID: 'P2' }),
+    ]);
+    expect(await study('4.1')).toEqual(['P1 CT,SR 2 3 300 {} 4.1.1/2/0 4.1.2/1/0']);
+    expect(await study('4.2')).toEqual(['P4 CT 1 1 100 {} 4.2.1/1/0']);
+    expect(await study('4.3')).toEqual(['P4 CT 1 1 100 {} 4.3.1/1/0']);
+    expect(await study('1.2')).toEqual(['P2 CT 2 2 200 {} 1.2.1/1/0 1.2.2/1/0']);
+    const { rows } = await database.pool.query(`SELECT 1 FROM patient WHERE patient_id = 'P4'`);
+    expect(rows).toHaveLength(1);
+    await add('4.1', '4.1.2', '4.1.2.2', { Modality: 'SR' });
+    expect(await study('4.1')).toEqual(['P1 CT,SR 2 4 400 {} 4.1.1/2/0 4.1.2/2/0']);
+  });
+
+  it('never mix two patients of one study UID (attack A25)', async () => {
+    await Promise.all([
+      add('4.5', '4.5.1', '4.5.1.1', { PatientID: 'P5' }),
+      add('4.5', '4.5.2', '4.5.2.1', { PatientID: 'P6' }),
+    ]);
+    expect(await study('4.5')).toEqual([
+      'P5 CT 1 1 100 {PATIENT_MISMATCH} 4.5.1/1/0',
+      'P6 CT 1 1 100 {PATIENT_MISMATCH} 4.5.2/1/0',
+    ]);
+  });
+
+  it('leave no empty study when their names are those of others', async () => {
+    const outcomes = await Promise.all([
+      add('4.7', '4.7.1', '1.1.1.1', { PatientID: 'P7' }),
+      add('4.8', '4.8.1', '1.1.1.2', { PatientID: 'P7' }),
+      add('4.8', '4.8.1', '4.8.1.1', { PatientID: 'P7' }),
+    ]);
+    expect(outcomes.map((one) => one.added)).toEqual([false, false, true]);
+    expect(await study('4.7')).toEqual([]);
+    expect(await study('4.8')).toEqual(['P7 CT 1 1 100 {} 4.8.1/1/0']);
+  });
+});

@@ -19,8 +19,10 @@ export type EventName = keyof EventTypes & string;
 export interface Events {
   /** Resolves when the row is written. Handlers of this process have been called by then; they cannot fail the publisher. */
   publish<N extends EventName>(name: N, payload: EventTypes[N]): Promise<void>;
-  /** As `publish`, and waits for the handlers of this process. @returns whether each of them did what it had to. */
-  carryOut<N extends EventName>(name: N, payload: EventTypes[N]): Promise<boolean>;
+  /** Many at once, written together or not at all. */
+  publishAll<N extends EventName>(name: N, payloads: readonly EventTypes[N][]): Promise<void>;
+  /** As `publishAll`, and waits for the handlers of this process. @returns for each event whether all of them did what they had to. */
+  carryOut<N extends EventName>(name: N, payloads: readonly EventTypes[N][]): Promise<boolean[]>;
   /** Events of every node from now on. @returns a function that ends the subscription. */
   subscribe<N extends EventName>(
     name: N,
@@ -68,14 +70,20 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
     return done.every(Boolean);
   }
 
-  async function write(name: string, payload: unknown): Promise<void> {
-    const text = JSON.stringify(payload);
-    const inline = Buffer.byteLength(text) < NOTIFY_BYTES;
+  async function write(name: string, payloads: readonly unknown[]): Promise<void> {
+    if (payloads.length === 0) return;
+    const texts = payloads.map((payload) => JSON.stringify(payload));
+    const inline = texts.map((text) => Buffer.byteLength(text) < NOTIFY_BYTES);
     await database.pool.query(
-      `WITH event AS (INSERT INTO outbox (node, name, payload) VALUES ($1, $2, $3::jsonb) RETURNING id)
-       SELECT pg_notify($4, json_build_object('node', $1::text, 'id', id, 'name', $2::text,
-         'payload', CASE WHEN $5::boolean THEN $3::json END)::text) FROM event`,
-      [node, name, text, CHANNEL, inline],
+      `WITH given AS MATERIALIZED (
+         SELECT nextval('outbox_id_seq') AS id, payload, inline
+         FROM unnest($3::text[], $5::boolean[]) WITH ORDINALITY AS t (payload, inline, at) ORDER BY at
+       ), event AS (
+         INSERT INTO outbox (id, node, name, payload) OVERRIDING SYSTEM VALUE SELECT id, $1, $2, payload::jsonb FROM given
+       )
+       SELECT count(pg_notify($4, json_build_object('node', $1::text, 'id', id, 'name', $2::text,
+         'payload', CASE WHEN inline THEN payload::json END)::text) ORDER BY id) FROM given`,
+      [node, name, texts, CHANNEL, inline],
     );
   }
 
@@ -127,12 +135,16 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
 
   return {
     async publish(name, payload) {
-      await write(name, payload);
+      await write(name, [payload]);
       void deliver(name, payload);
     },
-    async carryOut(name, payload) {
-      await write(name, payload);
-      return deliver(name, payload);
+    async publishAll(name, payloads) {
+      await write(name, payloads);
+      for (const payload of payloads) void deliver(name, payload);
+    },
+    async carryOut(name, payloads) {
+      await write(name, payloads);
+      return Promise.all(payloads.map((payload) => deliver(name, payload)));
     },
     subscribe(name, handler) {
       const listener = (payload: unknown): unknown => handler(payload as EventTypes[typeof name]);

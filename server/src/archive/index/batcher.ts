@@ -45,6 +45,13 @@ const RECONNECT_MS = 250;
 const MOST_RECENT = 4096;
 /** A batch takes milliseconds. A server that does not answer for so long hangs, and may still commit. */
 const QUERY_MS = 30_000;
+/**
+ * The journal is the write-ahead log. Statements are prepared once, maybe while the tables are empty, and the plan has to be right when
+ * they are not: rows are found by index, however few there seem to be.
+ */
+const SESSION =
+  '-c synchronous_commit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off' +
+  ' -c enable_mergejoin=off -c jit=off';
 /** Deadlock, serialization failure, and a row that another node took away between two of our statements. */
 const RETRY_CODES: ReadonlySet<string> = new Set(['40P01', '40001', '23503']);
 
@@ -150,7 +157,7 @@ export class Batcher {
   async #insert(
     client: pg.Client,
     objects: readonly NewObject[],
-  ): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly Place[] }> {
+  ): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly (Place | undefined)[] }> {
     try {
       const parts = { client, resolver: this.#resolver, fence: this.#fence, correct: this.#correct };
       return await insertObjects(parts, objects);
@@ -259,7 +266,7 @@ export class Batcher {
   async #connect(lost: () => void): Promise<pg.Client> {
     const client = new pg.Client({
       connectionString: this.#url,
-      options: '-c synchronous_commit=off',
+      options: SESSION,
       connectionTimeoutMillis: UNREACHABLE_MS,
       query_timeout: QUERY_MS,
     });

@@ -10,7 +10,8 @@ import { hashOf, type Overlay, type Step } from '../overlays/steps.ts';
 import type { IngestSource } from '../types.ts';
 import { cleanText, jsonText } from './attributes.ts';
 import type { ObjectEntry } from './describe.ts';
-import { PATIENT_MISMATCH, type Place, type Resolver } from './resolve.ts';
+import { type Fresh, PATIENT_MISMATCH, type Place, type Resolver } from './resolve.ts';
+import { INSERT, INSERT_FRESH } from './statement.ts';
 
 export interface NewObject {
   /** With what rules did to it. */
@@ -33,70 +34,6 @@ export type Corrector = (object: NewObject, overlays: readonly Overlay[]) => Pro
 
 /** Headers read at the same time. */
 const AT_ONCE = 16;
-
-const INSERT = {
-  name: 'index-objects',
-  text: `
-    WITH fence AS (
-      -- FOR SHARE waits for a correction under way and looks again at what it left: see overlays/fence.ts.
-      SELECT f.bucket FROM overlay_fence f JOIN unnest($27::int[], $28::bigint[]) AS known (bucket, epoch)
-        ON f.bucket = known.bucket AND f.epoch = known.epoch
-      FOR SHARE OF f
-    ), open AS (
-      SELECT count(*) = cardinality($27::int[]) AS yes FROM fence
-    ), new AS (
-      INSERT INTO instance (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
-        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings,
-        received_at, source_kind, source_by, source_name, called_ae, overlay)
-      SELECT series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns,
-        frame_count, blob, blob_offset, blob_length, data_set_offset, header_end, decode(sha256, 'hex'), pixels,
-        attributes::jsonb, string_to_array(warnings, ','), received_at,
-        source_kind, source_by, source_name, called_ae, overlay
-      FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
-        $9::int[], $10::text[], $11::bigint[], $12::bigint[], $13::int[], $14::bigint[], $15::text[], $16::text[],
-        $17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[], $22::text[], $23::text[],
-        $24::text[])
-        AS t (series_fk, study_fk, sop_uid, sop_class_uid, transfer_syntax_uid, number, rows, columns, frame_count, blob,
-          blob_offset, blob_length, data_set_offset, header_end, sha256, pixels, attributes, warnings, received_at,
-          source_kind, source_by, source_name, called_ae, overlay), open
-      WHERE open.yes
-      ON CONFLICT (sop_uid) DO NOTHING
-      RETURNING series_fk, study_fk, sop_uid, sop_class_uid, frame_count, blob_length, sha256, overlay
-    ), coerced AS (
-      INSERT INTO coercion (sop_uid, sha256, steps)
-      SELECT new.sop_uid, new.sha256, given.steps FROM new
-      JOIN unnest($3::text[], $25::text[]) AS given (sop_uid, steps) ON given.sop_uid = new.sop_uid
-      WHERE given.steps IS NOT NULL
-      ON CONFLICT DO NOTHING
-    ), of_series AS (
-      SELECT series_fk, count(*) AS instances, sum(frame_count) AS frames, array_agg(DISTINCT sop_class_uid) AS classes
-      FROM new GROUP BY series_fk ORDER BY series_fk
-    ), of_study AS (
-      SELECT study_fk, count(*) AS instances, sum(blob_length) AS bytes, array_agg(DISTINCT sop_class_uid) AS classes,
-        bool_or(overlay = ANY($26::text[])) AS corrected
-      FROM new GROUP BY study_fk ORDER BY study_fk
-    ), series_counts AS (
-      UPDATE series SET
-        instance_count = instance_count + of_series.instances,
-        frame_count = frame_count + of_series.frames,
-        changed_at = now(),
-        sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
-          ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
-      FROM of_series WHERE series.id = of_series.series_fk
-    ), study_counts AS (
-      UPDATE study SET
-        instance_count = instance_count + of_study.instances,
-        bytes = study.bytes + of_study.bytes,
-        changed_at = now(),
-        stable = false,
-        ruled = false,
-        corrected = study.corrected OR coalesce(of_study.corrected, false),
-        sop_classes = CASE WHEN sop_classes @> classes THEN sop_classes
-          ELSE ARRAY(SELECT DISTINCT unnest(sop_classes || classes) ORDER BY 1) END
-      FROM of_study WHERE study.id = of_study.study_fk
-    )
-    SELECT open.yes, new.sop_uid FROM open LEFT JOIN new ON true`,
-} as const;
 
 /** The corrections of the studies changed while the objects were on their way: nothing was inserted. */
 export class FenceClosed extends Error {
@@ -124,7 +61,7 @@ export interface InsertParts {
 export async function insertObjects(
   parts: InsertParts,
   objects: readonly NewObject[],
-): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly Place[] }> {
+): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly (Place | undefined)[] }> {
   const { client, resolver, fence, correct } = parts;
   const { epochs, overlays } = await fence.look(client, objects);
   const shown: (NewObject & CorrectedObject)[] = [];
@@ -136,47 +73,110 @@ export async function insertObjects(
     });
     shown.push(...(await Promise.all(some)));
   }
-  const hashes = await keepSteps(client, shown);
-  const places = await resolver.resolve(client, shown);
-  const column = <T>(read: (object: NewObject, index: number) => T): T[] => shown.map(read);
-  const corrected = shown.flatMap(({ steps }, at) =>
-    steps.some((step) => step.overlay !== undefined) ? [hashes[at]?.shown] : [],
+  const steps = await keepSteps(client, shown);
+  const objectsWithSteps = shown.map((object, at) => ({ ...object, hashes: steps[at]! }));
+  const corrected = objectsWithSteps.flatMap(({ steps, hashes }) =>
+    steps.some((step) => step.overlay !== undefined) ? [hashes.shown] : [],
   );
-  const answer = await client.query<{ yes: boolean; sop_uid: string | null }>({
-    ...INSERT,
-    values: [
-      places.map((place) => place.seriesFk),
-      places.map((place) => place.studyFk),
-      column(({ entry }) => entry.instance.sopUid),
-      column(({ entry }) => entry.instance.sopClassUid),
-      column(({ entry }) => entry.instance.transferSyntaxUid),
-      column(({ entry }) => entry.instance.number ?? null),
-      column(({ entry }) => entry.instance.rows ?? null),
-      column(({ entry }) => entry.instance.columns ?? null),
-      column(({ entry }) => entry.instance.frameCount),
-      column(({ kept }) => kept.blob),
-      column(({ kept }) => kept.offset),
-      column(({ kept }) => kept.length),
-      column(({ dataSetOffset }) => dataSetOffset),
-      column(({ entry }) => entry.instance.headerEnd),
-      column(({ kept }) => kept.sha256.toString('hex')),
-      column(({ entry }) => (entry.instance.pixels ? JSON.stringify(entry.instance.pixels) : null)),
-      column(({ entry }) => entry.instance.attributes),
-      column(({ entry }, at) => warningsOf(entry, places[at]?.mismatch).join(',')),
-      column(({ kept }) => kept.receivedAt.toISOString()),
-      column(({ source }) => source.kind),
-      column(({ source }) => cleanText(source.by, 120)),
-      column(({ source }) => (source.name === undefined ? null : cleanText(source.name, 120))),
-      column(({ source }) => source.calledAe ?? null),
-      hashes.map((one) => one.shown),
-      hashes.map((one) => one.coercion),
-      corrected,
-      [...epochs.keys()],
-      [...epochs.values()],
-    ],
+  const fenced = [corrected, [...epochs.keys()], [...epochs.values()]];
+  resolver.makeRoom();
+  const fresh = await resolver.resolveOrNumber(client, objectsWithSteps);
+  const added = new Set<string>();
+  for (const row of await insert(client, rowsOf(objectsWithSteps, resolver, fresh), fenced, fresh)) {
+    added.add(row.sop_uid);
+    const made = fresh.get(row.sop_uid);
+    if (made) resolver.made(made.entry, { studyFk: row.study_fk, seriesFk: row.series_fk });
+  }
+  const left = objectsWithSteps.filter(
+    ({ entry: { instance } }) => fresh.has(instance.sopUid) && !added.has(instance.sopUid),
+  );
+  if (left.length) {
+    // They were there before, or their study was.
+    const present = await presentOf(client, left);
+    const missing = left.filter(({ entry }) => !present.has(entry.instance.sopUid));
+    await resolver.resolve(client, missing);
+    for (const row of await insert(client, rowsOf(missing, resolver), fenced)) added.add(row.sop_uid);
+  }
+  return { added, places: objectsWithSteps.map(({ entry }) => resolver.known(entry)) };
+}
+
+interface WithSteps extends NewObject {
+  readonly hashes: { readonly shown: string | null; readonly coercion: string | null };
+}
+
+interface InsertedRow {
+  readonly sop_uid: string;
+  readonly study_fk: string;
+  readonly series_fk: string;
+}
+
+/** @throws FenceClosed: nothing was inserted. */
+async function insert(
+  client: pg.ClientBase,
+  objects: string,
+  fenced: readonly unknown[],
+  fresh?: Fresh,
+): Promise<InsertedRow[]> {
+  const values = [objects, ...fenced];
+  const { rows } = await client.query<InsertedRow & { yes: boolean; sop_uid: string | null }>(
+    fresh?.size ? { ...INSERT_FRESH, values: [...values, freshRows(fresh)] } : { ...INSERT, values },
+  );
+  if (rows[0]?.yes !== true) throw new FenceClosed();
+  return rows.filter((row) => row.sop_uid !== null);
+}
+
+async function presentOf(client: pg.ClientBase, objects: readonly NewObject[]): Promise<Set<string>> {
+  const names = objects.map(({ entry }) => entry.instance.sopUid);
+  const { rows } = await client.query<{ sop_uid: string }>({
+    name: 'present-objects',
+    text: 'SELECT sop_uid FROM instance WHERE sop_uid = ANY($1)',
+    values: [names],
   });
-  if (answer.rows[0]?.yes !== true) throw new FenceClosed();
-  return { added: new Set(answer.rows.flatMap((row) => row.sop_uid ?? [])), places };
+  return new Set(rows.map((row) => row.sop_uid));
+}
+
+/** Attributes are JSON already: they are not made into a string of a string. */
+function rowsOf(objects: readonly WithSteps[], resolver: Resolver, fresh?: Fresh): string {
+  const rows = objects.map(({ entry, kept, dataSetOffset, source, hashes }) => {
+    const { instance } = entry;
+    const place = resolver.known(entry);
+    const text = JSON.stringify({
+      ...{ seriesFk: place?.seriesFk, studyFk: place?.studyFk, place: fresh?.get(instance.sopUid)?.at },
+      ...{ sopUid: instance.sopUid, sopClassUid: instance.sopClassUid },
+      ...{ transferSyntaxUid: instance.transferSyntaxUid, number: instance.number, rows: instance.rows },
+      ...{ columns: instance.columns, frameCount: instance.frameCount, headerEnd: instance.headerEnd },
+      ...{ blob: kept.blob, offset: kept.offset, length: kept.length, dataSetOffset },
+      sha256: kept.sha256.toString('hex'),
+      pixels: instance.pixels && JSON.stringify(instance.pixels),
+      warnings: warningsOf(entry, place?.mismatch),
+      receivedAt: kept.receivedAt.toISOString(),
+      sourceKind: source.kind,
+      sourceBy: cleanText(source.by, 120),
+      sourceName: source.name === undefined ? undefined : cleanText(source.name, 120),
+      calledAe: source.calledAe === undefined ? undefined : cleanText(source.calledAe),
+      ...{ overlay: hashes.shown, coercion: hashes.coercion },
+    });
+    return `${text.slice(0, -1)},"attributes":${instance.attributes}}`;
+  });
+  return `[${rows.join(',')}]`;
+}
+
+/** What may have to be made, each once. */
+function freshRows(fresh: Fresh): string {
+  const rows = [...new Set(fresh.values())].map(({ at, entry: { patient, study, series }, receivedAt }) => {
+    const { attributes: patientAttributes, ...ofPatient } = patient;
+    const { attributes: studyAttributes, ...ofStudy } = study;
+    const { attributes: seriesAttributes, description: seriesDescription, ...ofSeries } = series;
+    const text = JSON.stringify({
+      ...{ at, receivedAt: receivedAt.toISOString(), seriesDescription },
+      ...ofPatient,
+      ...ofStudy,
+      ...ofSeries,
+    });
+    const attributes = Object.entries({ patientAttributes, studyAttributes, seriesAttributes });
+    return `${text.slice(0, -1)},${attributes.map(([name, json]) => `"${name}":${json}`).join(',')}}`;
+  });
+  return `[${rows.join(',')}]`;
 }
 
 /** Most objects have none, and cost nothing. */

@@ -26,35 +26,85 @@ interface Study {
 
 type WithEntry = { readonly entry: ObjectEntry; readonly kept: { readonly receivedAt: Date } };
 
+/** Where an object goes of whose study nothing is known here; `at` stands for it in the statement that makes it. */
+export interface FreshPlace {
+  readonly at: number;
+  readonly entry: ObjectEntry;
+  readonly receivedAt: Date;
+}
+
+/** By SOP Instance UID. */
+export type Fresh = ReadonlyMap<string, FreshPlace>;
+
 /** Series a sender is busy with; a few hundred bytes each. */
 const REMEMBERED = 5000;
 
 export class Resolver {
   /** By study UID, patient key and series UID. */
   readonly #places = new Map<string, Place>();
+  /** Studies of which something is remembered. */
+  readonly #studies = new Set<string>();
 
   /** After a failed transaction nothing that was learnt in it is certain. */
   forget(): void {
     this.#places.clear();
+    this.#studies.clear();
   }
 
-  /** One place for each object, in order. Runs outside a transaction: each step can be repeated by anybody. */
-  async resolve(client: pg.ClientBase, objects: readonly WithEntry[]): Promise<Place[]> {
+  known(entry: ObjectEntry): Place | undefined {
+    return this.#places.get(placeKey(entry));
+  }
+
+  /** What the inserting statement made for an object. */
+  made({ study, ...entry }: ObjectEntry, ids: Pick<Place, 'studyFk' | 'seriesFk'>): void {
+    this.#remember({ study, ...entry }, { ...ids, mismatch: false });
+  }
+
+  #remember(entry: ObjectEntry, place: Place): void {
+    this.#places.set(placeKey(entry), place);
+    this.#studies.add(entry.study.studyUid);
+  }
+
+  /**
+   * A place for each object, but for those whose study is likely not there at all: the inserting statement makes it, which spares
+   * three others. When patients of one study differ, nothing is made without a look at what is there.
+   */
+  async resolveOrNumber(client: pg.ClientBase, objects: readonly WithEntry[]): Promise<Fresh> {
+    const patients = new Map<string, Set<string>>();
+    for (const { entry } of objects) {
+      const keys = patients.get(entry.study.studyUid) ?? new Set();
+      patients.set(entry.study.studyUid, keys.add(entry.patient.key));
+    }
+    const isFresh = ({ entry }: WithEntry): boolean =>
+      !this.#studies.has(entry.study.studyUid) && patients.get(entry.study.studyUid)?.size === 1;
+    await this.resolve(
+      client,
+      objects.filter((object) => !isFresh(object)),
+    );
+    const numbered = new Map<string, FreshPlace>();
+    const fresh = new Map<string, FreshPlace>();
+    for (const { entry, kept } of objects.filter(isFresh)) {
+      const key = placeKey(entry);
+      const place = numbered.get(key) ?? { at: numbered.size, entry, receivedAt: kept.receivedAt };
+      numbered.set(key, place);
+      fresh.set(entry.instance.sopUid, place);
+    }
+    return fresh;
+  }
+
+  /** Finds or makes a place for each object: `known` tells it. Runs outside a transaction: each step can be repeated by anybody. */
+  async resolve(client: pg.ClientBase, objects: readonly WithEntry[]): Promise<void> {
     const unknown = new Map<string, WithEntry>();
     for (const object of objects) {
       const key = placeKey(object.entry);
       if (!this.#places.has(key) && !unknown.has(key)) unknown.set(key, object);
     }
-    if (this.#places.size + unknown.size > REMEMBERED) this.#makeRoom(objects);
     if (unknown.size) await this.#learn(client, unknown);
-    return objects.map((object) => this.#places.get(placeKey(object.entry))!);
   }
 
-  #makeRoom(objects: readonly WithEntry[]): void {
-    const keep = new Set(objects.map((object) => placeKey(object.entry)));
-    for (const key of [...this.#places.keys()].slice(0, REMEMBERED / 2)) {
-      if (!keep.has(key)) this.#places.delete(key);
-    }
+  /** Before a batch: what it learns stays for the whole of it. */
+  makeRoom(): void {
+    if (this.#places.size > REMEMBERED) this.forget();
   }
 
   async #learn(client: pg.ClientBase, unknown: ReadonlyMap<string, WithEntry>): Promise<void> {
@@ -78,7 +128,7 @@ export class Resolver {
       const seriesFk = ids.get(`${study.id} ${entry.series.seriesUid}`);
       if (seriesFk === undefined)
         throw Object.assign(new Error('a series was taken away'), { code: '40001' });
-      this.#places.set(placeKey(entry), { studyFk: study.id, seriesFk, mismatch: study.mismatch });
+      this.#remember(entry, { studyFk: study.id, seriesFk, mismatch: study.mismatch });
     }
   }
 }
@@ -141,23 +191,31 @@ async function learnStudies(
     rows = await find();
   }
   const studies = new Map<string, Study>();
-  const apart = new Set<string>();
+  let apart = false;
   for (const { entry } of objects) {
     const ofUid = rows.filter((row) => row.study_uid === entry.study.studyUid);
     const found =
       ofUid.find((row) => row.key === entry.patient.key) ?? ofUid.find((row) => isSame(row, entry));
     if (!found) throw Object.assign(new Error('a study was taken away'), { code: '40001' });
     const mismatch = ofUid.some((row) => !isSame(row, entry));
-    if (mismatch) for (const row of ofUid) if (!row.warnings.includes(PATIENT_MISMATCH)) apart.add(row.id);
+    apart ||= mismatch && ofUid.some((row) => !row.warnings.includes(PATIENT_MISMATCH));
     studies.set(studyKey(entry), { id: found.id, mismatch });
   }
-  if (apart.size) {
-    await client.query(
-      `UPDATE study SET warnings = array_append(warnings, $2) WHERE id = ANY($1) AND NOT warnings @> ARRAY[$2]`,
-      [[...apart], PATIENT_MISMATCH],
-    );
-  }
+  if (apart) await markMismatches(client, uids);
   return studies;
+}
+
+/** Two nodes may make one study for two patients at the same moment, and neither sees the other: it is looked for again later. */
+export async function markMismatches(
+  client: Pick<pg.ClientBase, 'query'>,
+  uids: readonly string[],
+): Promise<void> {
+  if (uids.length === 0) return;
+  await client.query(
+    `UPDATE study s SET warnings = array_append(warnings, $2) WHERE study_uid = ANY($1) AND NOT warnings @> ARRAY[$2]
+       AND EXISTS (SELECT 1 FROM study o WHERE o.study_uid = s.study_uid AND o.id <> s.id)`,
+    [uids, PATIENT_MISMATCH],
+  );
 }
 
 /** The same patient: same ID, and the same issuer unless one of the two does not say. */
