@@ -130,23 +130,21 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
     }
   };
   const tellStable = async (): Promise<void> => {
-    const turned = await database.pool.query<{ study_uid: string }>(
+    await database.pool.query(
       `UPDATE study SET stable = true, told = false
-       WHERE NOT stable AND changed_at < now() - make_interval(secs => $1) RETURNING study_uid`,
+       WHERE NOT stable AND changed_at < now() - make_interval(secs => $1)`,
       [config.quietSeconds],
-    );
-    await markMismatches(
-      database.pool,
-      turned.rows.map((row) => row.study_uid),
     );
     // Also those of which a process that died, or a database that was away, could not tell.
     const { rows } = await database.pool.query<{ id: string; study_uid: string }>(
       `SELECT id, study_uid FROM study WHERE stable AND NOT told ORDER BY id LIMIT ${TELL_AT_ONCE}`,
     );
-    const heard = await events.carryOut(
-      'study.stable',
-      rows.map((row) => ({ studyUid: row.study_uid })),
+    const studies = rows.map((row) => ({ studyUid: row.study_uid }));
+    await markMismatches(
+      database.pool,
+      studies.map(({ studyUid }) => studyUid),
     );
+    const heard = await events.carryOut('study.stable', studies);
     const told = rows.filter((_, at) => heard[at]).map((row) => row.id);
     if (told.length)
       await database.pool.query('UPDATE study SET told = true WHERE id = ANY($1) AND stable', [told]);

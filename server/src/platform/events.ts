@@ -21,7 +21,7 @@ export interface Events {
   publish<N extends EventName>(name: N, payload: EventTypes[N]): Promise<void>;
   /** Many at once, written together or not at all. */
   publishAll<N extends EventName>(name: N, payloads: readonly EventTypes[N][]): Promise<void>;
-  /** As `publishAll`, and waits for the handlers of this process. @returns for each event whether all of them did what they had to. */
+  /** As `publishAll`, but one event after the other, and waits for the handlers of this process. @returns for each event whether all of them did what they had to. */
   carryOut<N extends EventName>(name: N, payloads: readonly EventTypes[N][]): Promise<boolean[]>;
   /** Events of every node from now on. @returns a function that ends the subscription. */
   subscribe<N extends EventName>(
@@ -87,6 +87,11 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
     );
   }
 
+  async function publishAll(name: string, payloads: readonly unknown[]): Promise<void> {
+    await write(name, payloads);
+    for (const payload of payloads) void deliver(name, payload);
+  }
+
   async function receive(text: string): Promise<void> {
     const notice = JSON.parse(text) as Notice;
     if (notice.node === node) return;
@@ -134,17 +139,13 @@ export async function openEvents(database: Database, log: Log): Promise<Events> 
   await listen();
 
   return {
-    async publish(name, payload) {
-      await write(name, [payload]);
-      void deliver(name, payload);
-    },
-    async publishAll(name, payloads) {
-      await write(name, payloads);
-      for (const payload of payloads) void deliver(name, payload);
-    },
+    publish: (name, payload) => publishAll(name, [payload]),
+    publishAll,
     async carryOut(name, payloads) {
       await write(name, payloads);
-      return Promise.all(payloads.map((payload) => deliver(name, payload)));
+      const heard: boolean[] = [];
+      for (const payload of payloads) heard.push(await deliver(name, payload));
+      return heard;
     },
     subscribe(name, handler) {
       const listener = (payload: unknown): unknown => handler(payload as EventTypes[typeof name]);

@@ -11,8 +11,16 @@ import type { Log } from '../../platform/log.ts';
 import type { Checkpoint } from '../journal/journal.ts';
 import { Fence } from '../overlays/fence.ts';
 import { isUnreachable } from '../unsettled.ts';
-import { type Corrector, FenceClosed, insertObjects, type NewObject, warningsOf } from './insert.ts';
-import { type Place, Resolver, sweep } from './resolve.ts';
+import {
+  type Corrector,
+  FenceClosed,
+  type Inserted,
+  insertObjects,
+  type NewObject,
+  type PresentObject,
+  warningsOf,
+} from './insert.ts';
+import { Resolver, sweep } from './resolve.ts';
 
 export type { NewObject } from './insert.ts';
 
@@ -20,14 +28,6 @@ export type { NewObject } from './insert.ts';
 export type AddOutcome =
   | { readonly added: true; readonly warnings: readonly string[] }
   | { readonly added: false; readonly present: PresentObject };
-
-export interface PresentObject {
-  readonly blob: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly dataSetOffset: number;
-  readonly sha256: Buffer;
-}
 
 interface Waiting {
   readonly object: NewObject;
@@ -153,11 +153,7 @@ export class Batcher {
     }
   }
 
-  /** Names that were there before are left out of `added`. */
-  async #insert(
-    client: pg.Client,
-    objects: readonly NewObject[],
-  ): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly (Place | undefined)[] }> {
+  async #insert(client: pg.Client, objects: readonly NewObject[]): Promise<Inserted> {
     try {
       const parts = { client, resolver: this.#resolver, fence: this.#fence, correct: this.#correct };
       return await insertObjects(parts, objects);
@@ -173,9 +169,7 @@ export class Batcher {
     const objects = batch.map((one) => one.object);
     const client = await this.#connected();
     if (this.#recent.length >= MOST_RECENT) await this.#flush(client);
-    const { added, places } = await this.#insert(client, objects);
-    const present =
-      added.size < batch.length ? await this.#present(client, objects, added) : new Map<string, never>();
+    const { added, present, places } = await this.#insert(client, objects);
     const counts = new Map<string, number>();
     batch.forEach((one, at) => {
       const { entry } = one.object;
@@ -189,30 +183,6 @@ export class Batcher {
       else one.fail(new Error('an object was taken away while another of its name came'));
     });
     for (const [studyUid, instances] of counts) this.#events.changed(studyUid, instances);
-  }
-
-  async #present(
-    client: pg.Client,
-    objects: readonly NewObject[],
-    added: ReadonlySet<string>,
-  ): Promise<Map<string, PresentObject>> {
-    const names = objects.map(({ entry }) => entry.instance.sopUid).filter((name) => !added.has(name));
-    const found = await client.query<Record<string, string> & { sha256: Buffer }>(
-      `SELECT sop_uid, blob, blob_offset, blob_length, data_set_offset, sha256 FROM instance WHERE sop_uid = ANY($1)`,
-      [names],
-    );
-    return new Map(
-      found.rows.map((row) => [
-        row['sop_uid'] ?? '',
-        {
-          blob: row['blob'] ?? '',
-          offset: Number(row['blob_offset']),
-          length: Number(row['blob_length']),
-          dataSetOffset: Number(row['data_set_offset']),
-          sha256: row.sha256,
-        },
-      ]),
-    );
   }
 
   /** Keeps the journal's checkpoint. Durably, and with it every commit before it: WAL is written in order. */

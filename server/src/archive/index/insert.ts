@@ -45,6 +45,23 @@ export class FenceClosed extends Error {
   }
 }
 
+export interface PresentObject {
+  readonly blob: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly dataSetOffset: number;
+  readonly sha256: Buffer;
+}
+
+export interface Inserted {
+  /** By SOP Instance UID. */
+  readonly added: ReadonlySet<string>;
+  /** What was there before under the names of the others. */
+  readonly present: ReadonlyMap<string, PresentObject>;
+  /** Of each object, in order; undefined where it was there before and nobody had to look for one. */
+  readonly places: readonly (Place | undefined)[];
+}
+
 export interface InsertParts {
   readonly client: pg.ClientBase;
   readonly resolver: Resolver;
@@ -55,13 +72,9 @@ export interface InsertParts {
 }
 
 /**
- * @returns which were added; names that were there before are left out.
  * @throws FenceClosed
  */
-export async function insertObjects(
-  parts: InsertParts,
-  objects: readonly NewObject[],
-): Promise<{ readonly added: ReadonlySet<string>; readonly places: readonly (Place | undefined)[] }> {
+export async function insertObjects(parts: InsertParts, objects: readonly NewObject[]): Promise<Inserted> {
   const { client, resolver, fence, correct } = parts;
   const { epochs, overlays } = await fence.look(client, objects);
   const shown: (NewObject & CorrectedObject)[] = [];
@@ -85,19 +98,21 @@ export async function insertObjects(
   for (const row of await insert(client, rowsOf(objectsWithSteps, resolver, fresh), fenced, fresh)) {
     added.add(row.sop_uid);
     const made = fresh.get(row.sop_uid);
-    if (made) resolver.made(made.entry, { studyFk: row.study_fk, seriesFk: row.series_fk });
+    if (made)
+      resolver.remember(made.entry, { studyFk: row.study_fk, seriesFk: row.series_fk, mismatch: false });
   }
+  let present = await presentOf(client, objects, added);
+  // Their study was there already.
   const left = objectsWithSteps.filter(
-    ({ entry: { instance } }) => fresh.has(instance.sopUid) && !added.has(instance.sopUid),
+    ({ entry: { instance } }) =>
+      fresh.has(instance.sopUid) && !added.has(instance.sopUid) && !present.has(instance.sopUid),
   );
   if (left.length) {
-    // They were there before, or their study was.
-    const present = await presentOf(client, left);
-    const missing = left.filter(({ entry }) => !present.has(entry.instance.sopUid));
-    await resolver.resolve(client, missing);
-    for (const row of await insert(client, rowsOf(missing, resolver), fenced)) added.add(row.sop_uid);
+    await resolver.resolve(client, left);
+    for (const row of await insert(client, rowsOf(left, resolver), fenced)) added.add(row.sop_uid);
+    present = await presentOf(client, objects, added);
   }
-  return { added, places: objectsWithSteps.map(({ entry }) => resolver.known(entry)) };
+  return { added, present, places: objectsWithSteps.map(({ entry }) => resolver.known(entry)) };
 }
 
 interface WithSteps extends NewObject {
@@ -125,14 +140,31 @@ async function insert(
   return rows.filter((row) => row.sop_uid !== null);
 }
 
-async function presentOf(client: pg.ClientBase, objects: readonly NewObject[]): Promise<Set<string>> {
-  const names = objects.map(({ entry }) => entry.instance.sopUid);
-  const { rows } = await client.query<{ sop_uid: string }>({
+/** What is there under the names of those that were not added. */
+async function presentOf(
+  client: pg.ClientBase,
+  objects: readonly NewObject[],
+  added: ReadonlySet<string>,
+): Promise<Map<string, PresentObject>> {
+  const names = objects.map(({ entry }) => entry.instance.sopUid).filter((name) => !added.has(name));
+  if (names.length === 0) return new Map();
+  const found = await client.query<Record<string, string> & { sha256: Buffer }>({
     name: 'present-objects',
-    text: 'SELECT sop_uid FROM instance WHERE sop_uid = ANY($1)',
+    text: `SELECT sop_uid, blob, blob_offset, blob_length, data_set_offset, sha256 FROM instance WHERE sop_uid = ANY($1)`,
     values: [names],
   });
-  return new Set(rows.map((row) => row.sop_uid));
+  return new Map(
+    found.rows.map((row) => [
+      row['sop_uid'] ?? '',
+      {
+        blob: row['blob'] ?? '',
+        offset: Number(row['blob_offset']),
+        length: Number(row['blob_length']),
+        dataSetOffset: Number(row['data_set_offset']),
+        sha256: row.sha256,
+      },
+    ]),
+  );
 }
 
 /** Attributes are JSON already: they are not made into a string of a string. */

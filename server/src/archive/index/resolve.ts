@@ -55,12 +55,7 @@ export class Resolver {
     return this.#places.get(placeKey(entry));
   }
 
-  /** What the inserting statement made for an object. */
-  made({ study, ...entry }: ObjectEntry, ids: Pick<Place, 'studyFk' | 'seriesFk'>): void {
-    this.#remember({ study, ...entry }, { ...ids, mismatch: false });
-  }
-
-  #remember(entry: ObjectEntry, place: Place): void {
+  remember(entry: ObjectEntry, place: Place): void {
     this.#places.set(placeKey(entry), place);
     this.#studies.add(entry.study.studyUid);
   }
@@ -77,18 +72,21 @@ export class Resolver {
     }
     const isFresh = ({ entry }: WithEntry): boolean =>
       !this.#studies.has(entry.study.studyUid) && patients.get(entry.study.studyUid)?.size === 1;
-    await this.resolve(
-      client,
-      objects.filter((object) => !isFresh(object)),
-    );
+    const others: WithEntry[] = [];
     const numbered = new Map<string, FreshPlace>();
     const fresh = new Map<string, FreshPlace>();
-    for (const { entry, kept } of objects.filter(isFresh)) {
+    for (const object of objects) {
+      if (!isFresh(object)) {
+        others.push(object);
+        continue;
+      }
+      const { entry, kept } = object;
       const key = placeKey(entry);
       const place = numbered.get(key) ?? { at: numbered.size, entry, receivedAt: kept.receivedAt };
       numbered.set(key, place);
       fresh.set(entry.instance.sopUid, place);
     }
+    await this.resolve(client, others);
     return fresh;
   }
 
@@ -128,7 +126,7 @@ export class Resolver {
       const seriesFk = ids.get(`${study.id} ${entry.series.seriesUid}`);
       if (seriesFk === undefined)
         throw Object.assign(new Error('a series was taken away'), { code: '40001' });
-      this.#remember(entry, { studyFk: study.id, seriesFk, mismatch: study.mismatch });
+      this.remember(entry, { studyFk: study.id, seriesFk, mismatch: study.mismatch });
     }
   }
 }
